@@ -1,0 +1,51 @@
+# Each target sets up what it needs in .venv. More arguments: make test ARGS="-k duplicate -x"
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.installed
+GROUPS := build test lint lock
+COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --quiet \
+	--custom-compile-command "make lock" $(ARGS)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench lock clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(READY) ## drive 2,000 orders through a real Kafka, with a crash in the middle
+	@$(BIN)/saga demo $(ARGS)
+
+test: $(READY) ## run all tests, those on a real Kafka too
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(READY) ## lint, format, types, import rules, house rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m pytest -q tests/house
+
+bench: $(READY) ## measure throughput and latency beside the peers
+	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+lock: $(READY) ## pin all dependencies anew (ARGS=--upgrade moves them)
+	$(COMPILE) --extra kafka $(GROUPS:%=--group %) --output-file requirements.lock > /dev/null
+	$(COMPILE) --constraints requirements.lock --output-file requirements-runtime.lock > /dev/null
+
+clean: ## remove everything that make has made here
+	rm -rf $(VENV) build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find app topologies tests -type d -name __pycache__ -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml requirements.lock
+	@command -v $(PYTHON) > /dev/null || \
+		{ echo "There is no $(PYTHON) here: install Python 3.11 or newer, or name one with 'make PYTHON=...'." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is older than Python 3.11: install a newer one, or name one with 'make PYTHON=...'." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || \
+		{ echo "$(PYTHON) cannot make virtual environments: install its venv module (on Debian: python3-venv)." >&2; exit 1; }
+	@test -x $(BIN)/pip || { echo "Setting up $(VENV) (once, about half a minute)"; $(PYTHON) -m venv $(VENV); }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@

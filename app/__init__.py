@@ -1,0 +1,1 @@
+"""The order saga orchestrator: one room per concern, imports pointing one way."""

@@ -1,0 +1,1 @@
+"""Tests: one room per room of the product, and one per kind of confidence."""

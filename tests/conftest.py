@@ -1,0 +1,9 @@
+"""What all tests share: hypothesis profiles, and a real Kafka for those that ask for one."""
+
+from hypothesis import settings
+
+pytest_plugins = ["tests.kafka_fixture"]
+
+settings.register_profile("steady", derandomize=True, deadline=None, print_blob=True)
+settings.register_profile("explore", database=None, deadline=None, max_examples=2_000, print_blob=True)
+settings.load_profile("steady")  # the same examples on every machine; `--hypothesis-profile=explore` looks for new ones

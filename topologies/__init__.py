@@ -1,0 +1,1 @@
+"""What flows: one file per stream graph."""

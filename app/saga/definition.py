@@ -1,0 +1,104 @@
+"""A saga as data: what its author writes, and what every other part reads."""
+
+import zlib
+from dataclasses import dataclass, field, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often an effect is asked for, and how long to pause after a technical failure; a pause doubles up to the longest."""
+
+    attempts: int = 5
+    first_pause_ms: int = 200
+    longest_pause_ms: int = 30_000
+
+    def pause_ms(self, failures: int, command_id: str) -> int:
+        """Milliseconds to wait after the n-th failure (from 1): half of it fixed, half spread by the command's id."""
+        whole = min(self.first_pause_ms << min(failures - 1, 30), self.longest_pause_ms)
+        half = whole // 2
+        return half + zlib.crc32(command_id.encode()) % (whole - half + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What a participant is asked to do: the message's type, and which fields of the order and of earlier results it carries."""
+
+    type: str
+    order_fields: tuple[str, ...] = ()
+    result_fields: tuple[str, ...] = ()
+    timeout_ms: int = 30_000
+    retry: Retry = Retry()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One participant's part: do and undo, the types of its replies, and the field in which a success names its result."""
+
+    name: str
+    do: Command
+    undo: Command
+    succeeded: str
+    refused: str
+    undone: str
+    failed: str
+    result: str
+
+    @property
+    def commands_topic(self) -> str:
+        """The topic, without prefix, on which the participant is asked."""
+        return f"{self.name}.commands"
+
+    @property
+    def replies_topic(self) -> str:
+        """The topic, without prefix, on which the participant answers."""
+        return f"{self.name}.replies"
+
+
+@dataclass(frozen=True, slots=True)
+class Saga:
+    """Steps in the order in which they are done; undone in reverse. Raises ValueError when that can't work."""
+
+    name: str
+    version: int
+    steps: tuple[Step, ...]
+    place: dict[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        names = [step.name for step in self.steps]
+        if not names or len(set(names)) != len(names):
+            raise ValueError(f"saga {self.name} needs at least one step, and each name once, not {names}")
+        object.__setattr__(self, "place", {name: index for index, name in enumerate(names)})
+
+    def step(self, name: str) -> Step:
+        """The step of that name; KeyError when there is none."""
+        return self.steps[self.place[name]]
+
+    def after(self, name: str) -> Step | None:
+        """The step that is done after this one."""
+        index = self.place[name] + 1
+        return self.steps[index] if index < len(self.steps) else None
+
+    def before(self, name: str) -> Step | None:
+        """The step that is undone after this one."""
+        index = self.place[name]
+        return self.steps[index - 1] if index > 0 else None
+
+    def needed_after(self, name: str) -> frozenset[str]:
+        """The order's fields that a command can still need once this step is done: the rest need not be kept."""
+        index = self.place[name]
+        undos = {field for step in self.steps for field in step.undo.order_fields}
+        return frozenset(undos.union(*(step.do.order_fields for step in self.steps[index + 1 :])))
+
+
+def with_policy(saga: Saga, timeout_ms: int | None = None, attempts: int | None = None) -> Saga:
+    """The same saga with other time-outs (ms) and numbers of attempts; None keeps what its author wrote."""
+
+    def adjusted(command: Command) -> Command:
+        return replace(
+            command,
+            timeout_ms=command.timeout_ms if timeout_ms is None else timeout_ms,
+            retry=command.retry if attempts is None else replace(command.retry, attempts=attempts),
+        )
+
+    steps = tuple(replace(step, do=adjusted(step.do), undo=adjusted(step.undo)) for step in saga.steps)
+    return Saga(saga.name, saga.version, steps)

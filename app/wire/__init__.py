@@ -1,0 +1,1 @@
+"""Bytes to messages and back: topics, headers, strict JSON, schemas."""

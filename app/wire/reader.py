@@ -1,0 +1,107 @@
+"""Records of the input topics, read as inputs of a saga."""
+
+from collections.abc import Callable
+from hashlib import blake2b
+
+import orjson
+
+from app.saga.definition import Saga, Step
+from app.saga.facts import fact
+from app.saga.messages import Cancel, Compensate, Failed, Input, Place, Refused, Retry, Skip, Succeeded, Undone
+from app.wire import envelope, fields
+from app.wire.bad import Bad
+from app.wire.envelope import Envelope, Headers
+from app.wire.topics import OPERATIONS, REQUESTS
+
+
+@fact
+class Received:
+    """An input and what is needed to name it as a cause: its id and type, and the trace to be passed on."""
+
+    saga_id: str
+    id: str
+    type: str
+    given: Input
+    trace: tuple[tuple[str, bytes], ...]
+
+
+Parse = Callable[[Envelope], Input]
+
+
+class Reader:
+    """Reads the messages of one saga; what a topic may carry follows from its definition."""
+
+    def __init__(self, saga: Saga) -> None:
+        self._parsers: dict[str, dict[str, Parse]] = {
+            REQUESTS.name: {"order.place": _place, "order.cancel": _cancel},
+            OPERATIONS.name: {"saga.retry": _retry, "saga.skip": _skip, "saga.compensate": _compensate},
+            **{step.replies_topic: _replies(step) for step in saga.steps},
+        }
+
+    def read(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers | None) -> Received:
+        """The input of a record, `topic` without prefix. Raises Bad when the record belongs to the dead letters."""
+        message = envelope.read(value, headers)
+        parse = self._parsers[topic].get(message.type)
+        if parse is None:
+            raise Bad("unknown_type", f"{topic} carries no messages of this type")
+        saga_id = fields.order_id(message.data)
+        given = parse(message)
+        if key is None or key != saga_id.encode():
+            raise Bad("wrong_key", "the record's key is not its order_id")
+        return Received(saga_id, message.id, message.type, given, message.trace)
+
+    def types(self, topic: str) -> tuple[str, ...]:
+        """The message types that a topic, without prefix, may carry."""
+        return tuple(self._parsers[topic])
+
+
+def digest(order: object) -> str:
+    """Tells contents apart: 128 bits of BLAKE2b over the canonical JSON, as hexadecimal text."""
+    return blake2b(orjson.dumps(order), digest_size=16).hexdigest()
+
+
+def _place(message: Envelope) -> Place:
+    order = fields.order(message.data)
+    return Place(message.id, order, digest(order))
+
+
+def _cancel(message: Envelope) -> Cancel:
+    return Cancel(message.id, fields.text(message.data, "reason"))
+
+
+def _retry(message: Envelope) -> Retry:
+    return Retry(message.id, fields.text(message.data, "operator"), fields.text(message.data, "reason"))
+
+
+def _skip(message: Envelope) -> Skip:
+    return Skip(message.id, fields.text(message.data, "operator"), fields.text(message.data, "reason"))
+
+
+def _compensate(message: Envelope) -> Compensate:
+    return Compensate(message.id, fields.text(message.data, "operator"), fields.text(message.data, "reason"))
+
+
+def _replies(step: Step) -> dict[str, Parse]:
+    """How the four replies of a step are read."""
+    name, result = step.name, step.result
+
+    def succeeded(message: Envelope) -> Succeeded:
+        return Succeeded(message.id, message.type, name, _command(message), fields.text(message.data, result))
+
+    def refused(message: Envelope) -> Refused:
+        return Refused(message.id, message.type, name, _command(message), fields.text(message.data, "reason"))
+
+    def undone(message: Envelope) -> Undone:
+        return Undone(message.id, message.type, name, _command(message))
+
+    def failed(message: Envelope) -> Failed:
+        reason, retryable = fields.text(message.data, "reason"), fields.flag(message.data, "retryable")
+        return Failed(message.id, message.type, name, _command(message), reason, retryable)
+
+    return {step.succeeded: succeeded, step.refused: refused, step.undone: undone, step.failed: failed}
+
+
+def _command(message: Envelope) -> str:
+    if message.causation is None:
+        raise Bad("malformed", "a reply needs ce_causationid, the id of the command that it answers")
+    return message.causation

@@ -1,0 +1,1 @@
+"""The stream runtime: batches in, decisions out, one Kafka transaction each."""

@@ -1,0 +1,124 @@
+"""quixstreams' Application with another engine: batches, one transaction each, and a state store of its own.
+
+The base class gives the topics, the dataframes and their composition, the consumer in its group, signals, and the order
+of starting and ending. Replaced, each for a reason that has a test: the loop (it takes one record at a time), the store
+and its recovery (they can miss the last committed batch), the callbacks of a rebalance, and the producer.
+"""
+
+import logging
+import time
+from typing import Any, cast
+
+from confluent_kafka import TopicPartition
+from quixstreams import Application
+from quixstreams.dataframe import StreamingDataFrame
+from quixstreams.kafka import BaseConsumer
+from quixstreams.models import Topic
+
+from app.engine.batch import BatchContext
+from app.engine.clients import Clients
+from app.engine.lanes import Lane
+from app.engine.loop import Expire, Loop
+from app.engine.ownership import Lost, Ownership
+from app.wire.topics import EVENTS, STATE, Topics
+
+log = logging.getLogger(__name__)
+
+
+def system_clock() -> int:
+    """Now, in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+class BatchDataFrame(StreamingDataFrame):
+    """A dataframe whose outputs go straight into the transaction of the batch in hand."""
+
+    def _produce(self, topic: Topic, value: Any, key: Any, timestamp: int, headers: Any) -> None:  # noqa: ARG002
+        cast("BatchContext", self._processing_context).batch.send(value)
+
+
+class SagaApplication(Application):
+    """Runs one topology exactly once. Give it the timers' function with `on_timer` before `run`."""
+
+    def __init__(self, clients: Clients, topics: Topics) -> None:
+        super().__init__(
+            broker_address=clients.bootstrap,
+            consumer_group=clients.group,
+            auto_offset_reset="error",
+            consumer_extra_config=clients.consumer(),
+            processing_guarantee="exactly-once",
+            state_dir=clients.state_dir,
+            loglevel=None,
+            auto_create_topics=False,
+            use_changelog_topics=False,
+        )
+        self._clients = clients
+        self._context = BatchContext(topics.full, topics.full(STATE))
+        self._ownership = Ownership(
+            cast("BaseConsumer", self._consumer),
+            clients.plain(),
+            topics.full(STATE),
+            topics.full(EVENTS),
+            clients.state_dir / clients.group,
+            clients.patience,
+        )
+        self._expire: Expire | None = None
+        self._loop: Loop | None = None
+
+    @property
+    def clock(self) -> Any:
+        """The time at which the batch in hand decides, the same for all of it."""
+        return lambda: self._context.now_ms
+
+    def on_timer(self, expire: Expire) -> None:
+        """What a key's due time leads to: called with the key, the time it waited for, its state, and the time now."""
+        self._expire = expire
+
+    def dataframe(self, topic: Topic | None = None, source: object = None) -> StreamingDataFrame:
+        """A dataframe of one topic, to be joined with others by `concat`."""
+        if topic is None or source is not None:
+            raise ValueError("this engine reads topics only")
+        frame = BatchDataFrame(
+            topic,
+            topic_manager=self._topic_manager,
+            registry=self._dataframe_registry,
+            processing_context=cast("Any", self._context),
+        )
+        self._dataframe_registry.register_root(frame)
+        return frame
+
+    def _run_dataframe(self, sink: Any = None) -> None:
+        """Takes the place of the loop that processes one record at a time."""
+        lanes = [Lane(config, self._clients.patience) for config in self._clients.lanes()]
+        for lane in lanes:
+            lane.open()
+        executors = self._dataframe_registry.compose_all(sink=sink)
+        self._loop = Loop(
+            self._consumer, self._ownership, lanes, self._context, self._expire or _no_timers, system_clock, self._clients.batch_records
+        )
+        # The base consumer's subscription: that of quixstreams' own consumer would fill a buffer that nobody reads.
+        self._consumer._subscribe(  # noqa: SLF001
+            [topic.name for topic in self._dataframe_registry.consumer_topics],
+            on_assign=self._on_assign,
+            on_revoke=self._on_revoke,
+            on_lost=self._on_lost,
+        )
+        self._run_tracker.set_as_running()
+        while self._run_tracker.running:
+            self._loop.turn(executors)
+        self._loop.finish()
+
+    def _on_assign(self, _: object, topic_partitions: list[TopicPartition]) -> None:
+        self._ownership.assigned(topic_partitions)
+
+    def _on_revoke(self, _: object, topic_partitions: list[TopicPartition]) -> None:
+        if self._loop is not None and not self._failed:
+            self._loop.finish()
+        self._ownership.revoked()
+
+    def _on_lost(self, _: object, topic_partitions: list[TopicPartition]) -> None:
+        raise Lost("the group gave this process's partitions to others, as it gave no sign of life in time")
+
+
+def _no_timers(*_: object) -> list[Any]:
+    return []

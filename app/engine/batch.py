@@ -1,0 +1,133 @@
+"""A batch: records of some partitions, decided together and committed as one transaction."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from confluent_kafka import Message, TopicPartition
+
+from app.engine.lanes import Lane
+from app.engine.store import PartitionStore
+from app.saga.state import Progress
+from app.wire.writer import Out
+
+
+class Clock(Protocol):
+    """Says what time it is, in milliseconds since 1970."""
+
+    def __call__(self) -> int:
+        """Now."""
+
+
+class KeyState:
+    """The state of one key, as a topology's stateful step sees it."""
+
+    __slots__ = ("_key", "_store")
+
+    def __init__(self, store: PartitionStore, key: bytes) -> None:
+        self._store = store
+        self._key = key
+
+    def get(self) -> Progress | None:
+        """What is stored."""
+        return self._store.get(self._key)
+
+    def set(self, progress: Progress) -> None:
+        """Stores it in place of what was there."""
+        self._store.set(self._key, progress)
+
+
+class Batch:
+    """One transaction in the making, on one lane."""
+
+    def __init__(self, lane: Lane, stores: dict[int, PartitionStore], full_name: Callable[[str], str], changelog: str) -> None:
+        self._lane = lane
+        self._stores = stores
+        self._full_name = full_name
+        self._changelog = changelog
+        self._ends: dict[int, int] = {}
+        self.partition = -1  # that of the record in hand
+
+    def store(self, number: int) -> PartitionStore:
+        """The state of a partition that this batch holds."""
+        return self._stores[number]
+
+    def send(self, out: Out) -> None:
+        """Adds an output; one that names no partition goes to that of the record in hand."""
+        partition = self.partition if out.partition is None else out.partition
+        self._lane.produce(self._full_name(out.topic), out.key, out.value, out.headers, partition)
+
+    def commit(self, positions: list[TopicPartition], group: Any) -> None:
+        """Adds the changed states, and commits all of it; the stores are written once that is done."""
+        changes = {number: store.changes() for number, store in self._stores.items()}
+        for number, changed in changes.items():
+            for key, value in changed[:-1]:
+                self._lane.produce(self._changelog, key, value, (), number)
+            for key, value in changed[-1:]:
+                self._lane.produce(self._changelog, key, value, (), number, self._note_end)
+
+        def committed() -> None:
+            for number, changed in changes.items():
+                if changed:
+                    self._stores[number].save(changed, self._ends[number])
+
+        self._lane.commit(positions, group, committed)
+
+    def _note_end(self, error: object, message: Message) -> None:
+        if error is None:
+            self._ends[message.partition()] = message.offset() + 1
+
+
+class BatchContext:
+    """Stands in for quixstreams' processing context: gives its stateful functions the state of the batch in hand."""
+
+    def __init__(self, full_name: Callable[[str], str], changelog: str) -> None:
+        self.full_name = full_name
+        self.changelog = changelog
+        self.now_ms = 0
+        self._batch: Batch | None = None
+
+    def enter(self, batch: Batch, now_ms: int) -> None:
+        """From now on, what is processed belongs to this batch, and happens at this time."""
+        self._batch = batch
+        self.now_ms = now_ms
+
+    @property
+    def batch(self) -> Batch:
+        """The batch in hand."""
+        if self._batch is None:
+            raise RuntimeError("a record was processed outside of a batch")
+        return self._batch
+
+    # what quixstreams' dataframes ask of a processing context
+
+    producer = None  # outputs go to the batch
+
+    @property
+    def checkpoint(self) -> "BatchContext":
+        """quixstreams looks up stores in its checkpoint."""
+        return self
+
+    @property
+    def state_manager(self) -> "BatchContext":
+        """quixstreams registers stores, and their changelogs, with its state manager."""
+        return self
+
+    def register_store(self, **_: object) -> None:
+        """The engine has one store, with a changelog whose name does not follow from the inputs."""
+
+    def get_store_transaction(self, stream_id: str, partition: int) -> "PartitionView":  # noqa: ARG002
+        """The state of a partition."""
+        return PartitionView(self.batch.store(partition))
+
+
+class PartitionView:
+    """The state of one partition."""
+
+    __slots__ = ("_store",)
+
+    def __init__(self, store: PartitionStore) -> None:
+        self._store = store
+
+    def as_state(self, prefix: bytes, timestamp: int) -> KeyState:  # noqa: ARG002
+        """The state of the key that quixstreams calls the prefix."""
+        return KeyState(self._store, prefix)

@@ -1,0 +1,73 @@
+"""How the clients of Kafka are set up: each value that is not a default has its reason here."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """One process's clients. Times are in seconds; `instance` is this process's own name, the same after a restart."""
+
+    bootstrap: str
+    group: str
+    instance: str
+    state_dir: Path
+    session_timeout: float = 45.0
+    transaction_timeout: float = 15.0
+    poll_timeout: float = 120.0
+    compression: str = "lz4"
+    lane_count: int = 2
+    batch_records: int = 4000
+
+    @property
+    def patience(self) -> float:
+        """How long (seconds) to wait for the brokers: until a transaction that a dead owner left open has ended, and some more."""
+        return 2 * self.transaction_timeout + 10
+
+    def plain(self) -> dict[str, Any]:
+        """What every client needs."""
+        return {
+            "bootstrap.servers": self.bootstrap,
+            "client.id": f"{self.group}.{self.instance}",
+            "reconnect.backoff.ms": 20,
+            "reconnect.backoff.max.ms": 1000,
+            "log_level": 3,
+        }
+
+    def consumer(self) -> dict[str, Any]:
+        """The consumer's part."""
+        return {
+            **self.plain(),
+            "group.instance.id": self.instance,  # a restart within the session time-out moves no partitions
+            "isolation.level": "read_committed",
+            "session.timeout.ms": int(self.session_timeout * 1000),
+            "heartbeat.interval.ms": int(self.session_timeout * 1000 / 10),
+            "max.poll.interval.ms": int(self.poll_timeout * 1000),
+            "enable.partition.eof": True,  # tells how far markers of transactions reach, which no record does
+            "check.crcs": True,
+            "allow.auto.create.topics": False,
+            "fetch.queue.backoff.ms": 10,
+            "queued.min.messages": 100_000,
+            "queued.max.messages.kbytes": 65_536,
+            "statistics.interval.ms": 0,
+        }
+
+    def lanes(self) -> list[dict[str, Any]]:
+        """One transactional producer each. The ids are this process's own, so that its next life fences this one."""
+        return [
+            {
+                **self.plain(),
+                "transactional.id": f"{self.group}.{self.instance}.{number}",
+                "transaction.timeout.ms": int(self.transaction_timeout * 1000),
+                "compression.type": self.compression,
+                "linger.ms": 0,  # the commit follows at once, and waits for what lingers
+                "partitioner": "murmur2",
+                "queue.buffering.max.messages": 1_000_000,
+                "queue.buffering.max.kbytes": 1_048_576,
+                "batch.num.messages": 10_000,
+                "message.max.bytes": 2_000_000,  # a dead letter is bounded to less
+                "retry.backoff.ms": 20,
+            }
+            for number in range(self.lane_count)
+        ]

@@ -1,0 +1,86 @@
+"""Transactional producers, each with a thread that waits for its commits, so that deciding goes on meanwhile."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from confluent_kafka import KafkaException, Producer, TopicPartition
+
+Header = tuple[str, bytes | None]
+Delivered = Callable[[Any, Any], None]
+
+
+class CommitFailed(Exception):
+    """A transaction whose outcome is not known to be a commit: this process must end, and start from what was committed."""
+
+
+class Lane:
+    """One transactional producer. Between `begin` and the end of its commit it holds one transaction open."""
+
+    def __init__(self, config: dict[str, Any], timeout: float) -> None:
+        self._producer = Producer(config)
+        self._timeout = timeout
+        self._waiter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="commit")
+        self._commit: Future[None] | None = None
+
+    def open(self) -> None:
+        """Takes over this lane's transactional id: ends what a process before left open, and fences it."""
+        try:
+            self._producer.init_transactions(self._timeout)
+        except KafkaException as error:
+            raise CommitFailed(f"the transaction coordinator did not answer: {error.args[0].str()}") from error
+
+    @property
+    def idle(self) -> bool:
+        """Whether a transaction can begin; raises CommitFailed when the last one failed."""
+        if self._commit is None:
+            return True
+        if self._commit.done():
+            self.wait()
+            return True
+        return False
+
+    def wait(self) -> None:
+        """Waits for the commit that is under way."""
+        if self._commit is not None:
+            try:
+                self._commit.result()
+            except KafkaException as error:
+                raise CommitFailed(error.args[0].str()) from error
+            self._commit = None
+
+    def begin(self) -> None:
+        """Begins a transaction; nothing is sent yet."""
+        self._producer.begin_transaction()
+
+    def produce(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Sequence[Header],
+        partition: int,
+        delivered: Delivered | None = None,
+    ) -> None:
+        """Adds a record to the transaction."""
+        while True:
+            try:
+                self._producer.produce(topic, value, key, partition, delivered, None, 0, headers or None)
+                return
+            except BufferError:  # the client's queue is full: what is in it is being sent
+                self._producer.poll(0.1)
+
+    def commit(self, positions: list[TopicPartition], group: Any, committed: Callable[[], None]) -> None:
+        """Commits the records and the group's positions together, then calls `committed`, all on the lane's own thread."""
+        self._commit = self._waiter.submit(self._finish, positions, group, committed)
+
+    def close(self) -> None:
+        """Ends the thread; an open transaction is left for the next owner of the id to end."""
+        self._waiter.shutdown(wait=True)
+
+    def _finish(self, positions: list[TopicPartition], group: Any, committed: Callable[[], None]) -> None:
+        # A commit whose outcome is open must not be tried again on this producer: a late EndTxn could end another
+        # transaction (KIP-890). So each call gets the whole time there is, once.
+        self._producer.send_offsets_to_transaction(positions, group, self._timeout)
+        self._producer.commit_transaction(self._timeout)
+        committed()

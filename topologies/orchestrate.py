@@ -1,4 +1,4 @@
-"""The order saga's stream: requests, replies and operations, joined by order id with the saga's state; decisions out."""
+"""The saga's stream: requests, replies and operations, joined by order id with the saga's state; decisions out."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ from quixstreams import Application, message_context
 from quixstreams.dataframe import StreamingDataFrame
 from quixstreams.models import Serializer, Topic
 
-from app.engine.turn import Record, State, Turns
+from app.engine.turn import Record, Turns
 from app.wire.topics import Topics
 from app.wire.writer import Origin, Out
 
@@ -15,8 +15,8 @@ from app.wire.writer import Origin, Out
 class OutBytes(Serializer):
     """An output carries its bytes ready-made."""
 
-    def __call__(self, value: Out, ctx: object) -> bytes | None:
-        """The record's value."""
+    def __call__(self, value: Out, *_: Any) -> bytes | None:  # type: ignore[override]
+        """The record's value; None is a tombstone."""
         return value.value
 
 
@@ -27,10 +27,12 @@ def orchestrate(app: Application, topics: Topics, turns: Turns, clock: Callable[
         return app.topic(topics.full(name), "bytes", "bytes", OutBytes(), "bytes")
 
     inputs = {name.name: topic(name.name) for name in topics.inputs}
-    outputs = inputs | {name.name: topic(name.name) for name in topics.outputs}  # an input is where strays are sent on to
+    outputs = inputs | {
+        name.name: topic(name.name) for name in topics.outputs
+    }  # an input is where strays are sent on to
     contract_name = {at.name: name for name, at in inputs.items()}
 
-    def turn(value: bytes | None, key: bytes | None, timestamp: int, headers: Any, state: State) -> list[Out]:
+    def turn(value: bytes | None, key: bytes | None, timestamp: int, headers: Any, state: Any) -> list[Out]:
         at = message_context()
         record = Record(Origin(at.topic, at.partition, at.offset, timestamp), key, value, headers)
         return turns.take(contract_name[at.topic], record, state, clock())

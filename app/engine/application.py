@@ -94,16 +94,22 @@ class SagaApplication(Application):
             lane.open()
         executors = self._dataframe_registry.compose_all(sink=sink)
         self._loop = Loop(
-            self._consumer, self._ownership, lanes, self._context, self._expire or _no_timers, system_clock, self._clients.batch_records
+            self._consumer,
+            self._ownership,
+            lanes,
+            self._context,
+            self._expire or _no_timers,
+            system_clock,
+            self._clients.batch_records,
         )
         # The base consumer's subscription: that of quixstreams' own consumer would fill a buffer that nobody reads.
-        self._consumer._subscribe(  # noqa: SLF001
+        self._consumer._subscribe(
             [topic.name for topic in self._dataframe_registry.consumer_topics],
             on_assign=self._on_assign,
             on_revoke=self._on_revoke,
             on_lost=self._on_lost,
         )
-        self._run_tracker.set_as_running()
+        self._run_tracker.set_as_running()  # type: ignore[no-untyped-call]
         while self._run_tracker.running:
             self._loop.turn(executors)
         self._loop.finish()
@@ -111,12 +117,12 @@ class SagaApplication(Application):
     def _on_assign(self, _: object, topic_partitions: list[TopicPartition]) -> None:
         self._ownership.assigned(topic_partitions)
 
-    def _on_revoke(self, _: object, topic_partitions: list[TopicPartition]) -> None:
+    def _on_revoke(self, _: object, __: list[TopicPartition]) -> None:
         if self._loop is not None and not self._failed:
             self._loop.finish()
         self._ownership.revoked()
 
-    def _on_lost(self, _: object, topic_partitions: list[TopicPartition]) -> None:
+    def _on_lost(self, _: object, __: list[TopicPartition]) -> None:
         raise Lost("the group gave this process's partitions to others, as it gave no sign of life in time")
 
 

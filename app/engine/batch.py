@@ -39,7 +39,9 @@ class KeyState:
 class Batch:
     """One transaction in the making, on one lane."""
 
-    def __init__(self, lane: Lane, stores: dict[int, PartitionStore], full_name: Callable[[str], str], changelog: str) -> None:
+    def __init__(
+        self, lane: Lane, stores: dict[int, PartitionStore], full_name: Callable[[str], str], changelog: str
+    ) -> None:
         self._lane = lane
         self._stores = stores
         self._full_name = full_name

@@ -22,7 +22,7 @@ class Clients:
 
     @property
     def patience(self) -> float:
-        """How long (seconds) to wait for the brokers: until a transaction that a dead owner left open has ended, and some more."""
+        """How long (seconds) to wait for the brokers: longer than a transaction of a dead owner can stay open."""
         return 2 * self.transaction_timeout + 10
 
     def plain(self) -> dict[str, Any]:
@@ -32,7 +32,7 @@ class Clients:
             "client.id": f"{self.group}.{self.instance}",
             "reconnect.backoff.ms": 20,
             "reconnect.backoff.max.ms": 1000,
-            "log_level": 3,
+            "log_level": 2,  # what matters comes as an error
         }
 
     def consumer(self) -> dict[str, Any]:

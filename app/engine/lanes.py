@@ -6,12 +6,14 @@ from typing import Any
 
 from confluent_kafka import KafkaException, Producer, TopicPartition
 
+from app.engine.errors import Ended
+
 Header = tuple[str, bytes | None]
 Delivered = Callable[[Any, Any], None]
 
 
-class CommitFailed(Exception):
-    """A transaction whose outcome is not known to be a commit: this process must end, and start from what was committed."""
+class CommitFailed(Ended):
+    """A transaction that may not have been committed: this process must end, and start from what was."""
 
 
 class Lane:
@@ -41,7 +43,7 @@ class Lane:
         return False
 
     def wait(self) -> None:
-        """Waits for the commit that is under way."""
+        """Waits for the commit that is under way. Raises CommitFailed."""
         if self._commit is not None:
             try:
                 self._commit.result()
@@ -66,12 +68,13 @@ class Lane:
         while True:
             try:
                 self._producer.produce(topic, value, key, partition, delivered, None, 0, headers or None)
-                return
             except BufferError:  # the client's queue is full: what is in it is being sent
                 self._producer.poll(0.1)
+            else:
+                return
 
     def commit(self, positions: list[TopicPartition], group: Any, committed: Callable[[], None]) -> None:
-        """Commits the records and the group's positions together, then calls `committed`, all on the lane's own thread."""
+        """Commits records and positions together, then calls `committed`; all on the lane's own thread."""
         self._commit = self._waiter.submit(self._finish, positions, group, committed)
 
     def close(self) -> None:

@@ -2,8 +2,8 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 from quixstreams.context import set_message_context
@@ -18,6 +18,7 @@ from app.wire.writer import Out
 log = logging.getLogger(__name__)
 _IDLE_SECONDS = 1.0
 _BUSY_SECONDS = 0.002
+_JOINING_SECONDS = 0.05  # a poll goes on for its whole time after it has served an assignment
 _MOST_TIMERS = 500
 
 Executor = Callable[[Any, Any, int, Any], None]
@@ -50,7 +51,7 @@ class Loop:
         self._held: dict[Lane, frozenset[int]] = {}
         self._ahead: dict[tuple[str, int], int] = {}
 
-    def turn(self, executors: dict[str, Executor]) -> None:
+    def turn(self, executors: Mapping[str, Executor]) -> None:
         """One turn. Raises when this process must end; what it did not commit is then read again."""
         self._gather()
         if self._own.restoring:
@@ -86,7 +87,7 @@ class Loop:
             return  # partitions changed hands meanwhile: these are read again by whoever owns them now
         for message in messages:
             if message.error() is None:
-                self._backlog[message.partition()].append(message)
+                self._backlog[cast("int", message.partition())].append(message)
                 self._waiting += 1
             else:
                 self._note(message)
@@ -95,6 +96,8 @@ class Loop:
         """Seconds to wait for a record: none are waited for while something else is to be done."""
         if self._own.restoring:
             return 0
+        if not self._own.stores:
+            return _JOINING_SECONDS
         if self._held:
             return _BUSY_SECONDS
         if self._waiting:
@@ -110,13 +113,18 @@ class Loop:
 
     # deciding
 
-    def _begin(self, lane: Lane, executors: dict[str, Executor]) -> None:
+    def _begin(self, lane: Lane, executors: Mapping[str, Executor]) -> None:
         taken = self._take()
         due = self._due(taken)
         if not taken and not due:
             return
         held = frozenset(taken) | frozenset(due)
-        batch = Batch(lane, {number: self._own.stores[number] for number in held}, self._context.full_name, self._context.changelog)
+        batch = Batch(
+            lane,
+            {number: self._own.stores[number] for number in held},
+            self._context.full_name,
+            self._context.changelog,
+        )
         lane.begin()
         self._held[lane] = held
         now = self._clock()
@@ -130,7 +138,7 @@ class Loop:
             self._fire(batch, number, keys, now)
         batch.commit(self._positions(taken, due), self._own.group)
 
-    def _process(self, message: Message, executors: dict[str, Executor]) -> None:
+    def _process(self, message: Message, executors: Mapping[str, Executor]) -> None:
         topic, offset = message.topic(), message.offset()
         set_message_context(MessageContext(topic, message.partition(), offset, 0))
         executors[topic](message.value(), message.key(), message.timestamp()[1], message.headers())
@@ -157,7 +165,7 @@ class Loop:
         return taken
 
     def _due(self, taken: dict[int, list[Message]]) -> dict[int, list[tuple[int, bytes]]]:
-        """What is due in partitions that no lane holds, once what was there to be read has been: a reply beats its time-out."""
+        """What is due in partitions that no lane holds; only once all is read, as a reply beats its time-out."""
         if not self._drained:
             return {}
         busy = frozenset().union(*self._held.values())
@@ -170,7 +178,9 @@ class Loop:
         return due
 
     def _next_due(self) -> int | None:
-        return min((due for store in self._own.stores.values() if (due := store.timers.next_ms()) is not None), default=None)
+        return min(
+            (due for store in self._own.stores.values() if (due := store.timers.next_ms()) is not None), default=None
+        )
 
     # committing
 
@@ -193,7 +203,7 @@ class Loop:
             del self._held[lane]
 
     def _keep_up(self) -> None:
-        """When idle, commits positions that only step over the ends of transactions, so that the lag is seen to be 0."""
+        """When idle, commits positions that only step over transaction markers, so that the lag is seen to be 0."""
         positions = self._own.positions
         ahead = {place: offset for place, offset in self._ahead.items() if offset > positions.get(place, offset)}
         self._ahead.clear()

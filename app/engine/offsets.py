@@ -5,11 +5,13 @@ from collections.abc import Iterable, Mapping
 from confluent_kafka import IsolationLevel, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from app.engine.errors import Refused
+
 NONE_COMMITTED = -1001
 Bounds = dict[tuple[str, int], tuple[int, int]]
 
 
-class UnsafeStart(Exception):
+class UnsafeStart(Refused):
     """Going on from here could lose or repeat decisions; the message says what to look at."""
 
 
@@ -27,8 +29,10 @@ def bounds(admin: AdminClient, partitions: Iterable[tuple[str, int]], timeout: f
     return {(tp.topic, tp.partition): (first[tp].result().offset, end[tp].result().offset) for tp in wanted}
 
 
-def starts(committed: Mapping[tuple[str, int], int], limits: Bounds, changelog: str, events: str) -> dict[tuple[str, int], int]:
-    """From where to read each input partition. Raises UnsafeStart rather than begin with less state than was decided."""
+def starts(
+    committed: Mapping[tuple[str, int], int], limits: Bounds, changelog: str, events: str
+) -> dict[tuple[str, int], int]:
+    """Where to begin to read. Raises UnsafeStart rather than begin with less state than was decided."""
     found: dict[tuple[str, int], int] = {}
     for partition in {number for _, number in committed}:
         own = {key: offset for key, offset in committed.items() if key[1] == partition}

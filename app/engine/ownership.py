@@ -1,4 +1,4 @@
-"""The partitions that this process owns: their stores, their positions, and the generation of the group that gave them."""
+"""The partitions that this process owns: their stores and positions, and the generation that gave them."""
 
 import logging
 from pathlib import Path
@@ -8,6 +8,7 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 from quixstreams.kafka import BaseConsumer
 
+from app.engine.errors import Ended
 from app.engine.offsets import NONE_COMMITTED, UnsafeStart, bounds, starts
 from app.engine.restore import Restore
 from app.engine.store import PartitionStore
@@ -16,14 +17,22 @@ log = logging.getLogger(__name__)
 Place = tuple[str, int]
 
 
-class Lost(Exception):
+class Lost(Ended):
     """The partitions were given to others before this process let go of them: nothing it holds may be committed."""
 
 
 class Ownership:
     """What is owned now. `epoch` changes with each assignment, so that what was read before it can be told apart."""
 
-    def __init__(self, consumer: BaseConsumer, client: dict[str, Any], changelog: str, events: str, state_dir: Path, patience: float) -> None:
+    def __init__(
+        self,
+        consumer: BaseConsumer,
+        client: dict[str, Any],
+        changelog: str,
+        events: str,
+        state_dir: Path,
+        patience: float,
+    ) -> None:
         self._consumer = consumer
         self._client = client
         self._changelog = changelog

@@ -5,6 +5,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from app.engine.errors import Ended
 from app.engine.store import PartitionStore
 
 _BATCH = 10_000
@@ -12,7 +13,7 @@ _POLL_SECONDS = 0.1
 Changed = dict[int, list[tuple[bytes, bytes | None]]]
 
 
-class RestoreStuck(Exception):
+class RestoreStuck(Ended):
     """The changelog's end was not reached in time; the message says which partition waits for what."""
 
 
@@ -20,7 +21,7 @@ class Restore:
     """One restoring of some partitions, in chunks, so that its caller can keep its place in the group meanwhile.
 
     `ends` has each partition's first offset and its high watermark, read as uncommitted: the last committed transaction
-    may not be readable yet (KAFKA-10167), and is waited for. So is an open one of a pod that died, until the broker ends it.
+    may not be readable yet (KAFKA-10167), and is waited for. So is one that a dead pod left open.
     """
 
     def __init__(

@@ -1,11 +1,13 @@
-"""The state of one partition: RocksDB on disk, what was used last in memory, and the changelog's offset up to which both hold."""
+"""The state of one partition: RocksDB on disk, what was used last in memory, and how much of the changelog is in it."""
 
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from typing import cast
 
 from rocksdict import BlockBasedOptions, Options, Rdict, WriteBatch
 
+from app.engine.errors import Refused
 from app.engine.timers import Timers
 from app.saga.state import Progress, due_ms
 from app.wire.statedoc import decode, encode
@@ -17,12 +19,12 @@ _CACHED = 100_000
 _DUE = b'"due_ms":'
 
 
-class BrokenStore(Exception):
+class BrokenStore(Refused):
     """The folder can't be used as it is; the message says what to do."""
 
 
 class PartitionStore:
-    """State by key (order id). What is set counts at once in memory; on disk only after `save`, once it was committed."""
+    """State by key (order id). What is set counts at once in memory, on disk once it was committed and saved."""
 
     def __init__(self, folder: Path, cached: int = _CACHED) -> None:
         self.folder = folder
@@ -31,7 +33,7 @@ class PartitionStore:
         self._cache: dict[bytes, Progress] = {}
         self._dirty: dict[bytes, Progress] = {}
         self._db = _open(folder)
-        for key, value in self._db.items():
+        for key, value in cast("Iterable[tuple[bytes, bytes]]", self._db.items()):
             if _DUE in value:
                 self._note_due(key, decode(value))
 
@@ -106,10 +108,14 @@ def _open(folder: Path) -> Rdict:
         folder.mkdir(parents=True, exist_ok=True)
         return Rdict(str(folder), _options())
     except OSError as error:
-        raise BrokenStore(f"make {folder} writable, or set SAGA_STATE_DIR to a folder that is: {error.strerror}") from error
+        raise BrokenStore(
+            f"make {folder} writable, or set SAGA_STATE_DIR to a folder that is: {error.strerror}"
+        ) from error
     except Exception as error:  # rocksdict raises nothing narrower
         if not str(error).startswith("Corruption"):
-            raise BrokenStore(f"the state in {folder} can't be opened ({error}); is another process using it?") from error
+            raise BrokenStore(
+                f"the state in {folder} can't be opened ({error}); is another process using it?"
+            ) from error
         shutil.rmtree(folder)
         return Rdict(str(folder), _options())
 

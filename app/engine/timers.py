@@ -4,7 +4,7 @@ from heapq import heappop, heappush
 
 
 class Timers:
-    """Due times (ms since 1970) of keys. A key is in here for each time it ever waited for: who takes one asks its state."""
+    """Due times (ms since 1970) of keys. A key is here for each time it ever waited for: its state says what counts."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[int, bytes]] = []

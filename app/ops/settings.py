@@ -21,24 +21,38 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="SAGA_", frozen=True, extra="ignore")
 
-    kafka_bootstrap: str = Field("127.0.0.1:9092", description="Kafka brokers to start from: host:port, with commas between")
+    kafka_bootstrap: str = Field(
+        "127.0.0.1:9092", description="Kafka brokers to start from: host:port, with commas between"
+    )
     topic_prefix: str = Field("", description="put before every topic's name, and before the group's")
     group: str = Field("saga-orchestrator", description="consumer group that the pods share")
     instance_id: str = Field(
         default_factory=socket.gethostname,
-        description="name of this pod, the same after a restart and never that of another: its transactions are fenced by it",
+        description="name of this pod, kept over restarts, never that of another: it fences the transactions",
     )
-    state_dir: Path = Field(Path("state"), description="folder for the local copy of the state; may be lost")
-    session_timeout: float = Field(45.0, ge=1, le=1800, description="after so long without a sign of life a pod's partitions go to others")
-    transaction_timeout: float = Field(15.0, ge=1, le=900, description="the broker ends a transaction that is open for longer")
-    poll_timeout: float = Field(120.0, ge=1, le=86400, description="a pod whose loop hangs for so long loses its partitions")
-    step_timeout: float | None = Field(None, gt=0, le=86400 * 365, description="how long each step's answer is awaited, instead of what the saga says")
-    step_attempts: int | None = Field(None, ge=1, le=1000, description="how often each step is asked for, instead of what the saga says")
+    state_dir: Path = Field(Path(".state"), description="folder for the local copy of the state; may be lost")
+    session_timeout: float = Field(
+        45.0, ge=1, le=1800, description="after so long without a sign of life a pod's partitions go to others"
+    )
+    transaction_timeout: float = Field(
+        15.0, ge=1, le=900, description="the broker ends a transaction that is open for longer"
+    )
+    poll_timeout: float = Field(
+        120.0, ge=1, le=86400, description="a pod whose loop hangs for so long loses its partitions"
+    )
+    step_timeout: float | None = Field(
+        None, gt=0, le=86400 * 365, description="how long each step's answer is awaited, instead of what the saga says"
+    )
+    step_attempts: int | None = Field(
+        None, ge=1, le=1000, description="how often each step is asked for, instead of what the saga says"
+    )
     min_replication: int = Field(1, ge=1, le=100, description="every topic must have so many replicas; 3 in production")
     compression: Compression = Field("lz4", description="of what is written: none, gzip, snappy, lz4 or zstd")
     lanes: int = Field(2, ge=1, le=64, description="transactions that may be open at a time")
     batch_records: int = Field(4000, ge=1, le=100_000, description="records in one transaction at most")
-    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least severe log line that is written")
+    log_level: str = Field(
+        "INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least severe log line that is written"
+    )
 
     @field_validator("topic_prefix", "group", "instance_id")
     @classmethod

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How often an effect is asked for, and how long to pause after a technical failure; a pause doubles up to the longest."""
+    """How often an effect is asked for, and the pause after a technical failure, which doubles up to the longest."""
 
     attempts: int = 5
     first_pause_ms: int = 200
@@ -21,7 +21,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What a participant is asked to do: the message's type, and which fields of the order and of earlier results it carries."""
+    """What a participant is asked to do: the message's type, and the fields of order and results that it carries."""
 
     type: str
     order_fields: tuple[str, ...] = ()
@@ -32,7 +32,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One participant's part: do and undo, the types of its replies, and the field in which a success names its result."""
+    """One participant's part: do and undo, the types of its replies, and the field that names a success's result."""
 
     name: str
     do: Command

@@ -1,4 +1,4 @@
-"""What a saga decided: the closed set of events. An event is its JSON, so that a log of them is folded as it is read."""
+"""What a saga decided: the closed set of events. An event is its JSON, so that a log is folded as it is read."""
 
 from typing import Literal, NotRequired, TypedDict
 

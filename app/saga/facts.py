@@ -8,5 +8,5 @@ T = TypeVar("T")
 
 @dataclass_transform(frozen_default=True)
 def fact(cls: type[T]) -> type[T]:
-    """A slotted dataclass, frozen to the type checker; at run time plain, as a frozen constructor takes four times as long."""
+    """A slotted dataclass, frozen to the type checker only: at run time that would cost four times as much."""
     return dataclass(slots=True)(cls)

@@ -52,7 +52,7 @@ class Pausing:
 
 @fact
 class Compensating:
-    """A step's undo was asked for; its attempts are counted from `first_attempt`, later than 1 after an operator's retry."""
+    """A step's undo was asked for; attempts are counted from `first_attempt`, above 1 after an operator's retry."""
 
     facts: Facts
     why: Why

@@ -16,7 +16,7 @@ class Topic:
     name: str
     writer: str
     reader: str
-    config: dict[str, str] = field(default_factory=lambda: dict(DELETED))
+    config: dict[str, str] = field(default_factory=lambda: dict(DELETED), hash=False)
 
 
 REQUESTS = Topic("order.requests", "shops, gateways", "orchestrator")

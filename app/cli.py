@@ -1,0 +1,117 @@
+"""The `saga` command: every part's commands under one roof."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, NoReturn
+
+import typer
+from confluent_kafka import KafkaException
+
+from app import runner
+from app.audit.cli import app as audit
+from app.devkafka.cli import app as kafka
+from app.engine import admin
+from app.engine.errors import Refused, Stopped
+from app.ops import logs
+from app.ops.settings import Settings, WrongSetting, load
+from app.saga.definition import Saga
+from app.wire.cli import app as wire
+from app.wire.topics import Topics
+
+UNUSABLE = 2  # exit code: a setting or topic must be changed first
+ENDED = 1  # exit code: start it again
+
+
+def command(saga: Saga, draw: runner.Draw) -> typer.Typer:
+    """The command for one saga and the topology that runs it."""
+    top = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=_HELP)
+
+    @top.callback()
+    def given(context: typer.Context) -> None:
+        context.obj = saga
+
+    top.add_typer(kafka, name="kafka")
+    top.add_typer(wire, name="wire")
+    top.add_typer(audit, name="audit")
+    top.add_typer(_topics(saga), name="topics")
+    top.command("run")(_run(saga, draw))
+    top.command("settings")(_settings)
+    return top
+
+
+_HELP = "Drives orders to completed or rolled back, exactly once, over Kafka."
+
+
+def _run(saga: Saga, draw: runner.Draw) -> Callable[[], None]:
+    def run() -> None:
+        """Run one pod of the orchestrator until SIGTERM or Ctrl-C. `saga settings` shows what it can be told."""
+        with _told():
+            settings = load()
+            logs.configure(settings.log_level)
+            runner.run(settings, saga, draw)
+
+    return run
+
+
+def _settings() -> None:
+    """Show every setting: what it is for, and what it is now."""
+    with _told():
+        settings = load()
+    for name, field in Settings.model_fields.items():
+        typer.echo(f"SAGA_{name.upper()}={getattr(settings, name)}\n    {field.description}")
+
+
+def _topics(saga: Saga) -> typer.Typer:
+    topics = typer.Typer(no_args_is_help=True, help="The saga's topics on the brokers.")
+
+    @topics.command()
+    def create(
+        partitions: Annotated[
+            int, typer.Option(min=1, help="Of every topic, for life: the most pods there can ever be.")
+        ] = 12,
+        replicas: Annotated[int, typer.Option(min=1, help="Of every topic; 3 in production.")] = 1,
+    ) -> None:
+        """Make the topics that are missing. What is there stays as it is."""
+        with _told():
+            settings = load()
+            client, of_saga = runner.clients(settings).plain(), Topics(saga, settings.topic_prefix)
+            made, there = admin.create(client, of_saga, partitions, replicas)
+            for name in made:
+                typer.echo(f"made   {name}")
+            for name in there:
+                typer.echo(f"there  {name}")
+
+    @topics.command()
+    def check() -> None:
+        """Check the topics as `saga run` does before it starts."""
+        with _told():
+            settings = load()
+            client, of_saga = runner.clients(settings).plain(), Topics(saga, settings.topic_prefix)
+            partitions = admin.check(client, of_saga, settings.min_replication)
+            typer.echo(f"{len(of_saga.all)} topics of {partitions} partitions are as they should be")
+
+    return topics
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Says in one sentence why something can't be done, and ends with an exit code that tells which kind it is."""
+    try:
+        yield
+    except (Exception, KeyboardInterrupt) as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, Stopped | WrongSetting | KafkaException | KeyboardInterrupt):
+            cause = cause.__cause__
+        if cause is None:
+            raise
+        _end(cause)
+
+
+def _end(cause: BaseException) -> NoReturn:
+    """Ends the process at once: a commit that hangs on its own thread must not hold it."""
+    said = cause.args[0].str() if isinstance(cause, KafkaException) else str(cause) or "interrupted"
+    sys.stdout.flush()
+    print(f"saga: {said}", file=sys.stderr, flush=True)
+    os._exit(UNUSABLE if isinstance(cause, Refused | WrongSetting) else ENDED)

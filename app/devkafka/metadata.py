@@ -1,0 +1,22 @@
+"""What a broker answers to clients; apart from the rest, as the client library is slow to import."""
+
+from collections.abc import Callable
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+_ANSWER_LIMIT = 1.0  # seconds
+
+
+def lister(address: str) -> Callable[[], set[int]]:
+    """Asks the broker at `address` for the ids of the brokers it knows as alive; none while it doesn't answer."""
+    backoff = {"reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 100}
+    admin = AdminClient({"bootstrap.servers": address, "log_level": 0, **backoff})
+
+    def ids() -> set[int]:
+        try:
+            return set(admin.list_topics(timeout=_ANSWER_LIMIT).brokers)
+        except KafkaException:
+            return set()
+
+    return ids

@@ -1,0 +1,95 @@
+"""The saga's topics on the brokers: made when they are missing, and checked before anything is read."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+
+from app.engine.errors import Refused
+from app.wire.topics import Topic, Topics
+
+_SECONDS = 15.0
+_CREATE = "create the topics with `saga topics create`"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A topic as it is on the brokers."""
+
+    name: str
+    partitions: int
+    replicas: int
+    config: dict[str, str]
+
+
+def create(client: dict[str, Any], topics: Topics, partitions: int, replicas: int) -> tuple[list[str], list[str]]:
+    """Makes what is missing; what is there stays as it is. Returns (made, found there). Raises Refused."""
+    admin = AdminClient(client)
+    there = _partitions(admin, client)
+    wanted = {topics.full(topic): topic for topic in topics.all}
+    others = {there[name] for name in wanted if name in there}
+    if others - {partitions}:
+        raise Refused(
+            f"some of the topics have {max(others)} partitions already: all need the same number, for life, "
+            f"so ask for --partitions {max(others)} or use another prefix"
+        )
+    made = [name for name in wanted if name not in there]
+    new = [NewTopic(name, partitions, replicas, config=wanted[name].config) for name in made]
+    for name, future in (admin.create_topics(new, operation_timeout=_SECONDS) if new else {}).items():
+        try:
+            future.result()
+        except KafkaException as error:
+            raise Refused(f"{name} could not be made: {error.args[0].str()}") from error
+    return made, [name for name in wanted if name in there]
+
+
+def check(client: dict[str, Any], topics: Topics, min_replicas: int) -> int:
+    """Checks brokers and topics; returns the number of partitions. Raises Refused with what to change."""
+    admin = AdminClient(client)
+    counts = _partitions(admin, client)
+    missing = [topics.full(topic) for topic in topics.all if topics.full(topic) not in counts]
+    if missing:
+        which = ", ".join(missing) if len(missing) < len(topics.all) else f"every topic of the prefix {topics.prefix!r}"
+        raise Refused(f"missing on the brokers: {which}; {_CREATE}")
+    found = {topic: _found(admin, topics.full(topic)) for topic in topics.all}
+    numbers = {at.partitions for at in found.values()}
+    if len(numbers) > 1:
+        listed = ", ".join(f"{at.name} {at.partitions}" for at in found.values())
+        raise Refused(
+            f"all topics need the same number of partitions, but have: {listed}; make them anew under another prefix"
+        )
+    for topic, at in found.items():
+        _check_topic(topic, at, min_replicas)
+    return numbers.pop()
+
+
+def _check_topic(topic: Topic, at: Found, min_replicas: int) -> None:
+    for name, wanted in topic.config.items():
+        if at.config.get(name) != wanted:
+            raise Refused(
+                f"{at.name} has {name}={at.config.get(name)}, which can lose state or history: set it to {wanted}"
+            )
+    if at.replicas < min_replicas:
+        raise Refused(
+            f"{at.name} has {at.replicas} replica{'s' * (at.replicas != 1)}, fewer than {min_replicas}: "
+            "give it more, or lower SAGA_MIN_REPLICATION"
+        )
+
+
+def _partitions(admin: AdminClient, client: dict[str, Any]) -> dict[str, int]:
+    try:
+        return {name: len(topic.partitions) for name, topic in admin.list_topics(timeout=_SECONDS).topics.items()}
+    except KafkaException as error:
+        raise Refused(
+            f"no Kafka broker answered at {client['bootstrap.servers']} within {_SECONDS:.0f} s: "
+            "start one, or set SAGA_KAFKA_BOOTSTRAP to where it is"
+        ) from error
+
+
+def _found(admin: AdminClient, name: str) -> Found:
+    resource = ConfigResource(ResourceType.TOPIC, name)
+    entries = admin.describe_configs([resource], request_timeout=_SECONDS)[resource].result()
+    partitions = admin.list_topics(name, timeout=_SECONDS).topics[name].partitions
+    replicas = min(len(partition.replicas) for partition in partitions.values())
+    return Found(name, len(partitions), replicas, {key: entry.value for key, entry in entries.items()})

@@ -1,0 +1,106 @@
+"""What the tests of the local Kafka share: waiting on conditions, looking at processes, and a few records."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+LIMIT = 60.0  # seconds
+_PAUSE = 0.02  # seconds
+_QUICK = {"reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 100, "log_level": 0}
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    """Returns when the condition holds; fails the test after a minute."""
+    deadline = time.monotonic() + LIMIT
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {LIMIT:.0f} s in vain: {what}")
+        time.sleep(_PAUSE)
+
+
+def is_gone(pid: int) -> bool:
+    """Whether the process has ended; one that only waits to be reaped has."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def processes_in(directory: Path) -> list[int]:
+    """The running processes whose working directory is below `directory`."""
+    return [int(entry.name) for entry in Path("/proc").glob("[0-9]*") if _works_in(entry, directory)]
+
+
+def _works_in(entry: Path, directory: Path) -> bool:
+    try:
+        return (entry / "cwd").readlink().is_relative_to(directory.resolve()) and not is_gone(int(entry.name))
+    except OSError:
+        return False
+
+
+def create_topic(bootstrap: str, topic: str) -> None:
+    """A topic of one partition with the cluster's default replication; returns when it has a leader."""
+    admin = AdminClient({"bootstrap.servers": bootstrap, **_QUICK})
+    admin.create_topics([NewTopic(topic, 1)])[topic].result(LIMIT)
+    until(lambda: has_leader(bootstrap, topic), f"a leader for {topic}")
+
+
+def has_leader(bootstrap: str, topic: str) -> bool:
+    """Whether partition 0 of the topic can be written to."""
+    admin = AdminClient({"bootstrap.servers": bootstrap, **_QUICK})
+    try:
+        partitions = admin.list_topics(topic, timeout=2).topics[topic].partitions
+    except KafkaException:
+        return False
+    return 0 in partitions and partitions[0].leader >= 0
+
+
+def transactional_producer(bootstrap: str, transactional_id: str) -> Producer:
+    """A producer whose transactions are initialised."""
+    producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": transactional_id, **_QUICK})
+    producer.init_transactions(LIMIT)
+    return producer
+
+
+def commit(producer: Producer, topic: str, values: Sequence[bytes]) -> None:
+    """Writes the values in one committed transaction; goes on where the client says that a call may be repeated."""
+    producer.begin_transaction()
+    for value in values:
+        producer.produce(topic, value)
+    while True:
+        try:
+            producer.commit_transaction(LIMIT)
+        except KafkaException as error:
+            reason: KafkaError = error.args[0]
+            if not reason.retriable():
+                raise
+        else:
+            return
+
+
+def committed_values(bootstrap: str, topic: str) -> list[bytes]:
+    """Every value a read_committed consumer sees in partition 0, up to its end."""
+    settings = {"bootstrap.servers": bootstrap, "group.id": "unused", "isolation.level": "read_committed"}
+    consumer = Consumer({**settings, "enable.auto.commit": False, "enable.partition.eof": True, **_QUICK})
+    try:
+        consumer.assign([TopicPartition(topic, 0, 0)])
+        return _read_to_the_end(consumer)
+    finally:
+        consumer.close()
+
+
+def _read_to_the_end(consumer: Consumer) -> list[bytes]:
+    values: list[bytes] = []
+    deadline = time.monotonic() + LIMIT
+    while time.monotonic() < deadline:
+        message = consumer.poll(1)
+        if message is None:
+            continue
+        if message.error() is None:
+            values.append(message.value())
+        elif message.error().code() == KafkaError._PARTITION_EOF:
+            return values
+    raise AssertionError(f"the partition's end wasn't reached in {LIMIT:.0f} s")

@@ -11,12 +11,14 @@ from confluent_kafka import KafkaException
 
 from app import runner
 from app.audit.cli import app as audit
+from app.demo.cli import demo_of
 from app.devkafka.cli import app as kafka
 from app.engine import admin
 from app.engine.errors import Refused, Stopped
 from app.ops import logs
 from app.ops.settings import Settings, WrongSetting, load
 from app.saga.definition import Saga
+from app.samples.cli import app as samples
 from app.wire.cli import app as wire
 from app.wire.topics import Topics
 
@@ -38,6 +40,8 @@ def command(saga: Saga, draw: runner.Draw) -> typer.Typer:
     top.add_typer(_topics(saga), name="topics")
     top.command("run")(_run(saga, draw))
     top.command("settings")(_settings)
+    top.command("demo")(demo_of(saga))
+    top.add_typer(samples)
     return top
 
 

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ class _Job:
     command: Sequence[str]
     directory: Path
     log: Path
+    environment: Mapping[str, str] | None
     started: Future[Process] = field(default_factory=Future)
 
 
@@ -30,9 +31,14 @@ class Launcher:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         threading.Thread(target=self._work, name="devkafka-launcher", daemon=True).start()
 
-    def launch(self, command: Sequence[str], directory: Path, log: Path) -> Process:
-        """Starts `command` (an absolute path first) in `directory`, its output added to `log`; raises OSError."""
-        job = _Job(command, directory, log)
+    def launch(
+        self, command: Sequence[str], directory: Path, log: Path, environment: Mapping[str, str] | None = None
+    ) -> Process:
+        """Starts `command` (an absolute path first) in `directory`, its output added to `log`; raises OSError.
+
+        Without an environment of its own it has this process's.
+        """
+        job = _Job(command, directory, log, environment)
         self._jobs.put(job)
         return job.started.result()
 
@@ -53,5 +59,11 @@ def _start(job: _Job) -> Process:
     tied = [sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), *job.command]
     with job.log.open("ab") as log:
         return subprocess.Popen(
-            tied, cwd=job.directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            tied,
+            cwd=job.directory,
+            env=job.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )

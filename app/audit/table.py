@@ -1,0 +1,92 @@
+"""A report for people: a table of totals, and the violations by invariant."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.table import Table
+
+from app.audit.invariants import Report
+from app.audit.ledger import Account, Amounts
+from app.audit.statements import INVARIANTS, Violation
+from app.audit.totals import Totals
+
+Row = tuple[str, str]
+
+_SHOWN = 10
+
+
+def show(report: Report, console: Console) -> None:
+    """Prints a report: as a table on a terminal, as plain lines elsewhere."""
+    if console.is_terminal:
+        table = Table("what", "how much", title="All that the topics say")
+        for name, value in rows(report.totals):
+            table.add_row(name, value)
+        console.print(table)
+    else:
+        for name, value in rows(report.totals):
+            _print(console, f"{name}: {value}")
+    for line in lines(report):
+        _print(console, line)
+
+
+def _print(console: Console, line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def lines(report: Report) -> Iterator[str]:
+    """The verdict: notes, then each broken invariant with its first violations."""
+    yield from (f"Note: {note}" for note in report.notes)
+    found: dict[str, list[Violation]] = defaultdict(list)
+    for violation in report.violations:
+        found[violation.invariant].append(violation)
+    for invariant, violations in sorted(found.items(), key=lambda item: int(item[0].removeprefix("INV-"))):
+        yield f"{invariant} is broken {len(violations)} times: {INVARIANTS[invariant]}"
+        yield from (f"  {v.saga_id or '-'}: {v.text}" for v in violations[:_SHOWN])
+        if len(violations) > _SHOWN:
+            yield f"  and {len(violations) - _SHOWN} more"
+    judged = f"{len(INVARIANTS) - 1} invariants"  # INV-17 is seen while a run goes on
+    yield f"{len(report.violations)} violations of {judged}." if report.violations else f"All {judged} hold."
+
+
+def rows(totals: Totals) -> list[Row]:
+    """The totals as names and values."""
+    dead = ", ".join(f"{count} {reason}" for reason, count in totals.dead_letters.items())
+    return [
+        ("orders placed", f"{totals.orders_placed:,}"),
+        ("orders, distinct", f"{totals.orders_distinct:,}"),
+        ("orders, repeated and without effect", f"{totals.orders_repeated:,}"),
+        ("sagas started", f"{totals.started:,}"),
+        ("completed", f"{totals.completed:,}"),
+        ("rejected", f"{totals.rejected:,}"),
+        ("cancelled", f"{totals.cancelled:,}"),
+        ("stuck", f"{totals.stuck:,}"),
+        ("still running", f"{totals.running:,}"),
+        ("dead letters", dead or "none"),
+        ("decisions", f"{totals.decisions:,}"),
+        ("commands", f"{totals.commands:,} ({totals.commands_again:,} of them second or later attempts)"),
+        ("replies", f"{totals.replies:,} ({totals.replies_repeated:,} repeated, {totals.replies_ignored:,} ignored)"),
+        *_money(totals.money),
+        *_account("items", "reserved", "released", totals.items, None),
+        ("records read", f"{totals.records:,}"),
+    ]
+
+
+def _money(account: Account) -> Iterator[Row]:
+    for currency in sorted({*account.out, *account.completed}):
+        yield from _account(f"{currency}, smallest unit", "charged", "refunded", account, currency)
+
+
+def _account(unit: str, out: str, back: str, account: Account, name: str | None) -> Iterator[Row]:
+    yield f"{unit}: {out}", _amount(account.out, name)
+    yield f"{unit}: {back}", _amount(account.back, name)
+    if account.by_hand:
+        yield f"{unit}: settled by hand", _amount(account.by_hand, name)
+    if account.open:
+        yield f"{unit}: held by stuck or running sagas", _amount(account.open, name)
+    yield f"{unit}: kept", _amount(account.kept, name)
+    yield f"{unit}: in completed orders", _amount(account.completed, name)
+
+
+def _amount(amounts: Amounts, name: str | None) -> str:
+    return f"{sum(amounts.values()) if name is None else amounts[name]:,}"

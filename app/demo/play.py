@@ -1,0 +1,123 @@
+"""Plays a demo: real orders through a real Kafka, a pod killed in the middle, and the proof that nothing was lost."""
+
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+from rich.console import Console
+
+from app.audit.invariants import CommittedOffsets, Report, Violation, check
+from app.audit.read import committed_offsets, read
+from app.audit.refold import refold
+from app.audit.table import show
+from app.demo.children import Child, Children
+from app.demo.lag import Lag
+from app.demo.placing import Placing
+from app.demo.plan import Plan
+from app.demo.stage import Stage, set_stage
+from app.demo.view import View
+from app.demo.watch import Watch
+from app.saga.definition import Saga
+
+_LOOK_SECONDS = 0.25
+_ANSWERS = "service answers"
+
+
+class DemoFailed(Exception):
+    """The demo could not be played to its end; the message says what was missing."""
+
+
+def play(saga: Saga, command: Sequence[str], plan: Plan, bootstrap: str | None, console: Console) -> bool:
+    """Runs the whole demo; `command` is how the `saga` command is called. True when the proof holds."""
+    view = View(console, plan.orders)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="order-saga-demo-")))
+        stage = stack.enter_context(set_stage(saga, bootstrap, plan.partitions, view.say))
+        with Children(folder, stage.environment) as children:
+            pods = _start(children, command, plan, view)
+            went_back = _drive(stage, pods, plan, view)
+        view.say("all is quiet and every process has ended; now the proof, from the topics alone")
+        report = check(read(stage.client, stage.topics.prefix, stage.group), fold=refold(saga))
+        show(report, console)
+        return _judge(report, went_back, plan, view)
+
+
+def _start(children: Children, command: Sequence[str], plan: Plan, view: View) -> list[Child]:
+    slow = f"{plan.slow_ms[0]}-{plan.slow_ms[1]}"
+    behaviour = ("--slow", str(plan.slow), "--slow-delay", slow, "--duplicate", str(plan.repeated_replies))
+    failing = ("--fail", str(plan.failing), "--seed", str(plan.seed))
+    services = [children.service(command, name, *behaviour, *failing) for name in ("reservation", "payment")]
+    pods = [children.pod(command, f"orchestrator-{number}") for number in (1, 2)]
+    for child in (*services, *pods):
+        child.start()
+    for service in services:
+        service.await_log(_ANSWERS)
+    for pod in pods:
+        pod.await_ready()
+    view.say("two pods of the orchestrator and both services are up")
+    return pods
+
+
+def _drive(stage: Stage, pods: list[Child], plan: Plan, view: View) -> list[Violation]:
+    """Places and watches the orders, with the crash in the middle; returns offsets that went back, if any did."""
+    placing = Placing(stage.site, plan)
+    offsets, went_back = CommittedOffsets(), []
+    inputs = [stage.topics.full(topic) for topic in stage.topics.inputs]
+    lag = Lag(stage.client, stage.group, inputs, plan.partitions)
+    crash = _Crash(pods[0], plan, view)
+    with closing(Watch(stage.client, stage.topics, plan.partitions, placing.placed_at)) as watch, view, placing:
+        view.say(f"placing {plan.orders:,} orders, {plan.rate:.0f} a second")
+        last_move, ended = time.monotonic(), -1
+        while True:
+            watch.look(_LOOK_SECONDS)
+            seen, behind = watch.seen(), lag.now()
+            went_back += offsets.see(committed_offsets(stage.admin, stage.topics.prefix, stage.group))
+            view.show(seen, len(placing.placed_at), behind, {pod.log.stem: pod.alive for pod in pods})
+            crash.go_on(len(placing.placed_at))
+            if placing.done and seen.ended >= plan.orders and behind == 0 and crash.over:
+                return went_back
+            if seen.ended != ended:
+                last_move, ended = time.monotonic(), seen.ended
+            elif time.monotonic() - last_move > plan.patience_seconds:
+                raise DemoFailed(f"{seen.ended:,} of {plan.orders:,} orders ended, and then nothing moved any more")
+
+
+class _Crash:
+    """Kills a pod when a share of the orders is placed, and starts it again after a while."""
+
+    def __init__(self, pod: Child, plan: Plan, view: View) -> None:
+        self._pod, self._plan, self._view = pod, plan, view
+        self._killed_at: float | None = None
+        self.over = False
+
+    def go_on(self, placed: int) -> None:
+        """Does what is due now."""
+        if self._killed_at is None and placed >= self._plan.kill_at * self._plan.orders:
+            self._view.say(f"kill -9 of {self._pod.log.stem} (process {self._pod.pid}) in the middle of its work")
+            self._pod.kill()
+            self._killed_at = time.monotonic()
+        elif self._killed_at is not None and not self.over:
+            if not self._pod.alive and time.monotonic() - self._killed_at >= self._plan.down_seconds:
+                self._pod.start()
+                self._view.say(f"{self._pod.log.stem} is started again")
+            elif self._pod.alive and self._pod.is_ready:
+                took = time.monotonic() - self._killed_at - self._plan.down_seconds
+                self._view.say(f"{self._pod.log.stem} has its state back and works, {took:.1f} s after its start")
+                self.over = True
+
+
+def _judge(report: Report, went_back: list[Violation], plan: Plan, view: View) -> bool:
+    missing = plan.orders - report.totals.orders_distinct
+    if missing:
+        view.say(f"FAILED: {missing} orders are not in the topics")
+    for violation in went_back:
+        view.say(f"FAILED: {violation.invariant} {violation.text}")
+    proved = not report.violations and not went_back and not missing
+    view.say(
+        f"proved: each of {plan.orders:,} orders ended exactly once, money and stock add up"
+        if proved
+        else "FAILED: see above"
+    )
+    return proved

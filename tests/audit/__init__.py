@@ -1,0 +1,1 @@
+"""The audit: recordings, and a checker that finds every wrong one."""

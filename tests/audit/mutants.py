@@ -1,0 +1,6 @@
+"""All wrong recordings: a good one, spoiled in one way, and the invariant that this breaks."""
+
+from tests.audit import spoiled_history, spoiled_inputs, spoiled_messages
+from tests.audit.mutation import Mutants
+
+MUTANTS: Mutants = {**spoiled_inputs.MUTANTS, **spoiled_messages.MUTANTS, **spoiled_history.MUTANTS}

@@ -30,6 +30,7 @@ class Clients:
         return {
             "bootstrap.servers": self.bootstrap,
             "client.id": f"{self.group}.{self.instance}",
+            "socket.nagle.disable": True,
             "reconnect.backoff.ms": 20,
             "reconnect.backoff.max.ms": 1000,
             "log_level": 2,  # what matters comes as an error

@@ -172,7 +172,7 @@ class Loop:
         now, due = self._clock(), {}
         for number, store in self._own.stores.items():
             if number not in busy and number not in taken and number not in self._backlog:
-                keys = store.timers.take(now, _MOST_TIMERS)
+                keys = store.due(now, _MOST_TIMERS)
                 if keys:
                     due[number] = keys
         return due

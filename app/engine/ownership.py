@@ -14,6 +14,7 @@ from app.engine.restore import Restore
 from app.engine.store import PartitionStore
 
 log = logging.getLogger(__name__)
+_CACHED = 100_000  # sagas in memory, over all partitions: about a kilobyte each
 Place = tuple[str, int]
 
 
@@ -89,7 +90,8 @@ class Ownership:
         if fresh:  # from now on a missing offset means that it was lost
             offsets = [TopicPartition(*place, self.positions[place]) for place in fresh]
             self._consumer.commit(offsets=offsets, asynchronous=False)
-        self.stores = {number: PartitionStore(self._state_dir / str(number)) for number in numbers}
+        cached = _CACHED // len(numbers)
+        self.stores = {number: PartitionStore(self._state_dir / str(number), cached) for number in numbers}
         ends = {number: limits[self._changelog, number] for number in numbers}
         for number, store in self.stores.items():
             if store.offset > ends[number][1]:

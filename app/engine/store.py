@@ -15,7 +15,6 @@ from app.wire.statedoc import decode, encode
 # No order id has a NUL byte, so no saga's key can be taken for this one.
 _OFFSET = b"\x00changelog-offset"
 _WRITE_BUFFER_BYTES = 16 << 20
-_CACHED = 100_000
 _DUE = b'"due_ms":'
 
 
@@ -26,7 +25,7 @@ class BrokenStore(Refused):
 class PartitionStore:
     """State by key (order id). What is set counts at once in memory, on disk once it was committed and saved."""
 
-    def __init__(self, folder: Path, cached: int = _CACHED) -> None:
+    def __init__(self, folder: Path, cached: int) -> None:
         self.folder = folder
         self.timers = Timers()
         self._cached = cached
@@ -58,6 +57,10 @@ class PartitionStore:
         self._cache.pop(key, None)  # so that the cache is in the order of last use
         self._cache[key] = self._dirty[key] = progress
 
+    def due(self, now_ms: int, most: int) -> list[tuple[int, bytes]]:
+        """Up to so many (due time, key) that are due by now and still wait for just that time, the earliest first."""
+        return [(due, key) for due, key in self.timers.take(now_ms, most) if self._waits_for(key) == due]
+
     def changes(self) -> list[tuple[bytes, bytes]]:
         """What was set since the last time: one (key, document) for each key, in the order of the first set."""
         changed = [(key, encode(progress)) for key, progress in self._dirty.items()]
@@ -88,6 +91,10 @@ class PartitionStore:
     def close(self) -> None:
         """Lets go of the folder."""
         self._db.close()
+
+    def _waits_for(self, key: bytes) -> int | None:
+        progress = self.get(key)
+        return None if progress is None else due_ms(progress.state)
 
     def _note_due(self, key: bytes, progress: Progress) -> None:
         due = due_ms(progress.state)

@@ -1,0 +1,93 @@
+"""A run on the real broker: pods, services and orders in a test's hands, and the proof at its end."""
+
+import random
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+from app.audit.invariants import CommittedOffsets, Report, Violation, check
+from app.audit.read import committed_offsets, read
+from app.audit.refold import refold
+from app.demo.children import Child, Children
+from app.demo.lag import Lag
+from app.demo.placing import Placing
+from app.demo.plan import Plan
+from app.demo.stage import Stage, set_stage
+from app.demo.watch import Watch
+from topologies.order import ORDER
+
+SAGA = (sys.executable, "-m", "topologies")
+QUICK_HANDOVER = {"SAGA_SESSION_TIMEOUT": "6", "SAGA_TRANSACTION_TIMEOUT": "3"}
+MISHAPS = ("--duplicate", "0.05", "--slow", "0.02", "--slow-delay", "100-600", "--fail", "0.02")
+_PATIENCE_SECONDS = 90.0
+_LOOK_SECONDS = 0.1
+
+
+class Run:
+    """Pods and services of one test, and the orders that go through them while `going` is asked for."""
+
+    def __init__(self, stage: Stage, children: Children, plan: Plan, placing: Placing, watch: Watch) -> None:
+        self.stage, self.children, self.plan = stage, children, plan
+        self._placing, self._watch = placing, watch
+        inputs = [stage.topics.full(topic) for topic in stage.topics.inputs]
+        self._lag = Lag(stage.client, stage.group, inputs, plan.partitions)
+        self._offsets = CommittedOffsets()
+        self.went_back: list[Violation] = []
+
+    def pod(self, name: str) -> Child:
+        """A pod that hands over quickly when it dies; started, and ready when this returns."""
+        pod = self.children.pod(SAGA, name, QUICK_HANDOVER)
+        pod.start()
+        pod.await_ready()
+        return pod
+
+    def going(self) -> Iterator[float]:
+        """Looks again and again, each time with the share of orders that have ended, until nothing is left to do.
+
+        Fails when nothing moves any more.
+        """
+        moved, last = time.monotonic(), -1
+        while True:
+            self._watch.look(_LOOK_SECONDS)
+            ended = self._watch.seen().ended
+            self.went_back += self._offsets.see(
+                committed_offsets(self.stage.admin, self.stage.topics.prefix, self.stage.group)
+            )
+            if self._placing.done and ended >= self.plan.orders and self._lag.now() == 0:
+                return
+            if ended != last:
+                moved, last = time.monotonic(), ended
+            assert time.monotonic() - moved < _PATIENCE_SECONDS, f"{ended} of {self.plan.orders} ended, then no more"
+            yield ended / self.plan.orders
+
+
+@contextmanager
+def running(bootstrap: str, plan: Plan, folder: Path, mishaps: Sequence[str] = MISHAPS) -> Iterator[Run]:
+    """Services up and orders being placed; pods are the test's. At the end every process is ended in order."""
+    with ExitStack() as stack:
+        stage = stack.enter_context(set_stage(ORDER, bootstrap, plan.partitions, print))
+        with Children(folder, stage.environment) as children:
+            for name in ("reservation", "payment"):
+                children.service(SAGA, name, *mishaps, "--seed", str(plan.seed)).start()
+            placing = Placing(stage.site, plan)
+            with closing(Watch(stage.client, stage.topics, plan.partitions, placing.placed_at)) as watch, placing:
+                run = Run(stage, children, plan, placing, watch)
+                yield run
+        prove(run)
+
+
+def prove(run: Run) -> Report:
+    """Every invariant holds, and every order that was placed has its one end."""
+    report = check(read(run.stage.client, run.stage.topics.prefix, run.stage.group), fold=refold(ORDER))
+    assert [f"{found.invariant} {found.saga_id}: {found.text}" for found in report.violations][:10] == []
+    assert run.went_back == []
+    assert run.plan.orders == report.totals.orders_distinct == report.totals.completed + report.totals.rejected
+    return report
+
+
+def chances(seed: int, say: Callable[[str], None] = print) -> random.Random:
+    """Chance for a test, told so that a failure can be played again."""
+    say(f"seed {seed}")
+    return random.Random(seed)

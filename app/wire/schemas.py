@@ -1,4 +1,4 @@
-"""JSON Schemas of all values on the wire, made of the constants and definitions which the code itself reads and writes by.
+"""JSON Schemas of all values on the wire, made of the constants and definitions that the code reads and writes by.
 
 They use only what drafts 7 and 2020-12 have in common, and leave room for fields to come.
 """
@@ -50,18 +50,20 @@ _MINOR: Schema = {
     "description": "In the smallest unit of the currency.",
     "examples": [1999],
 }
-MONEY = record({"currency": {"type": "string", "pattern": f"^{CURRENCY.pattern}$", "examples": ["EUR"]}, "minor": _MINOR})
+_CURRENCY: Schema = {"type": "string", "pattern": f"^{CURRENCY.pattern}$", "examples": ["EUR"]}
+MONEY = record({"currency": _CURRENCY, "minor": _MINOR})
 _QUANTITY: Schema = {"type": "integer", "minimum": 1, "maximum": MAX_QUANTITY, "examples": [1]}
-_LINE = record({"sku": text("sku-7"), "quantity": _QUANTITY, "unit_price": MONEY})
+LINE = record({"sku": text("sku-7"), "quantity": _QUANTITY, "unit_price": MONEY})
 ORDER: dict[str, Schema] = {
     "order_id": ORDER_KEY,
     "customer_id": text("c-42"),
     "total": MONEY,
-    "lines": {"type": "array", "minItems": 1, "maxItems": MAX_LINES, "items": _LINE},
+    "lines": {"type": "array", "minItems": 1, "maxItems": MAX_LINES, "items": LINE},
 }
-_REASON = text("out of stock")
+_REASON = text("limit exceeded")
 _OPERATION = {"order_id": ORDER_KEY, "operator": text("ann"), "reason": text("settled by phone")}
 _DIGEST: Schema = {"type": "string", "pattern": "^[0-9a-f]{32}$", "examples": ["0123456789abcdef0123456789abcdef"]}
+_DUE: Schema = {**count(0, 1772357430125), "description": "Milliseconds since 1970."}
 _SCALARS: dict[Any, Schema] = {str: text(), int: count(0), bool: {"type": "boolean"}}
 
 
@@ -76,22 +78,27 @@ def values(saga: Saga) -> dict[str, Schema]:
 def outcomes(saga: Saga) -> dict[str, Schema]:
     """The value of each outcome, by its `ce_type`."""
     results = {step.result: text(f"{step.name}-1") for step in saga.steps}
-    order, reason, step = {"order_id": ORDER_KEY}, {"reason": _REASON}, {"step": _step(saga)}
+    order, step = {"order_id": ORDER_KEY}, {"step": _step(saga)}
+    rejected, cancelled = {"reason": _REASON}, {"reason": text("changed my mind")}
+    refused, stuck = {"reason": text("the order is completed")}, {"reason": text("timed out")}
     return {
         "order.completed": _said("Every step of the order was done.", order | results),
-        "order.rejected": _said("Rolled back after a refusal, a failure or a time-out of the step.", order | reason | step),
-        "order.cancelled": _said("Rolled back on request.", order | reason),
-        "order.cancel.refused": _said("The cancel came too late or twice, and changed nothing.", order | reason),
+        "order.rejected": _said(
+            "Rolled back after the step was refused, failed or timed out.", order | rejected | step
+        ),
+        "order.cancelled": _said("Rolled back on request.", order | cancelled),
+        "order.cancel.refused": _said("The cancel came too late or twice, and changed nothing.", order | refused),
         "order.stuck": _said(
             "Undoing the step failed for good: a person must act. Not final, a later outcome may follow.",
-            order | reason | step,
+            order | stuck | step,
         ),
     }
 
 
 def event_record(saga: Saga) -> Schema:
     """A record of the history: one decision with its cause and its events."""
-    from_input = {"topic": text("order.requests"), "partition": count(0), "offset": count(0), "id": text(), "type": text()}
+    place = {"topic": text("order.requests"), "partition": count(0), "offset": count(0)}
+    from_input = {**place, "id": text("m-1"), "type": text("order.place")}
     from_timer = {"timer": text("payment:do:1:timeout"), "due": TIME}
     fields = {
         "saga_id": ORDER_KEY,
@@ -102,7 +109,7 @@ def event_record(saga: Saga) -> Schema:
         "cause": {"oneOf": [record(from_input), record(from_timer)]},
         "events": {"type": "array", "minItems": 1, "items": {"oneOf": list(events(saga).values())}},
     }
-    return _said("One decision: what led to it and what happened. Folding them in order gives the saga's state.", fields)
+    return _said("One decision: what led to it, and what happened. Their fold, in order, is the saga's state.", fields)
 
 
 def events(saga: Saga) -> dict[str, Schema]:
@@ -127,8 +134,12 @@ def state_document(saga: Saga) -> Schema:
     states = []
     for name, state in KINDS.items():
         own = {field: _of(kind, field, known) for field, kind in get_type_hints(state).items() if field != "facts"}
-        states.append(_said(state.__doc__, {"state": {"const": name}, **shared, **own}, ("order", "results")))
-    return {"description": "A saga's state: one of these, by `state`.", "oneOf": states}
+        branch = record({"state": {"const": name}, **own})
+        states.append(
+            {"description": state.__doc__, "properties": branch["properties"], "required": branch["required"]}
+        )
+    shape = record({"state": one_of(KINDS), **shared}, ("order", "results"))
+    return {"description": "A saga's state: one of these, by `state`.", **shape, "oneOf": states}
 
 
 def documents(saga: Saga) -> dict[str, Schema]:
@@ -150,10 +161,11 @@ def example(schema: Schema) -> Any:
         return schema["const"]
     if "enum" in schema:
         return schema["enum"][0]
-    if "oneOf" in schema:
-        return example(schema["oneOf"][0])
-    if schema["type"] == "object":
-        return {name: example(field) for name, field in schema["properties"].items()}
+    first = example(schema["oneOf"][0]) if "oneOf" in schema else {}
+    if "properties" in schema:
+        return {name: example(field) for name, field in schema["properties"].items()} | first
+    if first:
+        return first
     if schema["type"] == "array":
         return [example(schema["items"])]
     return {"string": "text", "integer": schema.get("minimum", 0), "boolean": True}[schema["type"]]
@@ -207,6 +219,8 @@ def _known(saga: Saga) -> dict[str, Schema]:
         "step": _step(saga),
         "attempt": count(1),
         "first_attempt": count(1),
+        "due_ms": _DUE,
+        "retry_due_ms": _DUE,
         "digest": _DIGEST,
         "operation": one_of(operations),
         "reply": one_of(type for step in saga.steps for type in _replies(step)),

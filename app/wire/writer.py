@@ -18,7 +18,7 @@ from app.wire.topics import DEAD_LETTERS, EVENTS, OUTCOMES
 
 SOURCE = b"/saga-orchestrator"
 MAX_DEAD_LETTER_BYTES = 256 * 1024
-_ERRORS = "__saga.errors."
+ERRORS = "__saga.errors."
 
 
 class Out(NamedTuple):
@@ -123,7 +123,7 @@ def dead_letter(origin: Origin, key: bytes | None, value: bytes | None, headers:
         errors.append(("sha256", sha256(value or b"").hexdigest()))
     shown = value[:MAX_DEAD_LETTER_BYTES] if value is not None else None
     key = key[:MAX_HEADER_BYTES] if key is not None else None
-    marks = [(_ERRORS + name, text.encode()) for name, text in errors]
+    marks = [(ERRORS + name, text.encode()) for name, text in errors]
     return Out(DEAD_LETTERS.name, key, shown, [*kept, *marks], origin.partition)
 
 

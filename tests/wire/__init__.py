@@ -1,0 +1,1 @@
+"""What is on the wire, to the letter of the contract."""

@@ -1,0 +1,171 @@
+"""Records to inputs: every message of the contract and every reason for the dead letters."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.saga.messages import Cancel, Compensate, Failed, Input, Place, Refused, Retry, Skip, Succeeded, Undone
+from app.wire.bad import Bad
+from app.wire.envelope import Headers
+from app.wire.reader import Reader, digest
+from app.wire.topics import Topics
+from tests.wire.values import COMMAND, CONTENT, ORDER, SAMPLES, STRUCTURED, Value, encoded, headers, structured, valid
+from topologies.order import ORDER as SAGA
+
+READER = Reader(SAGA)
+INPUTS: dict[tuple[str, str], Input] = {
+    ("order.requests", "order.place"): Place("m-1", CONTENT, digest(ORDER)),
+    ("order.requests", "order.cancel"): Cancel("m-1", "no"),
+    ("saga.operations", "saga.retry"): Retry("m-1", "olga", "yes"),
+    ("saga.operations", "saga.skip"): Skip("m-1", "olga", "yes"),
+    ("saga.operations", "saga.compensate"): Compensate("m-1", "olga", "yes"),
+    **{
+        (f"{step}.replies", f"{step}.{word}"): given
+        for step, done, no, undone, result in (
+            ("reservation", "reserved", "rejected", "released", "r-1"),
+            ("payment", "charged", "declined", "refunded", "p-1"),
+        )
+        for word, given in (
+            (done, Succeeded("m-1", f"{step}.{done}", step, COMMAND, result)),
+            (no, Refused("m-1", f"{step}.{no}", step, COMMAND, "no")),
+            (undone, Undone("m-1", f"{step}.{undone}", step, COMMAND)),
+            ("failed", Failed("m-1", f"{step}.failed", step, COMMAND, "down", retryable=True)),
+        )
+    },
+}
+KINDS = tuple(SAMPLES)
+TOPICS = ("order.requests", "reservation.replies", "payment.replies", "saga.operations")
+
+
+def read(kind: tuple[str, str], value: Value) -> Input:
+    """What a value of this topic and type is read as, in binary mode, under its own key."""
+    topic, type = kind
+    return READER.read(topic, str(value["order_id"]).encode(), encoded(value), headers(type)).given
+
+
+def refusal(topic: str, key: bytes | None, value: bytes | None, given: Headers | None) -> str:
+    """The code with which a record is refused."""
+    with pytest.raises(Bad) as caught:
+        READER.read(topic, key, value, given)
+    return caught.value.code
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_message_is_read_in_both_modes(kind: tuple[str, str]) -> None:
+    """Each row of the contract becomes its input, with what is needed to name it as a cause."""
+    (topic, type), value = kind, SAMPLES[kind]
+    parent = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    binary = READER.read(topic, b"o-1", encoded(value), headers(type, traceparent=parent))
+    whole = READER.read(topic, b"o-1", structured(type, value, traceparent=parent.decode()), STRUCTURED)
+    assert binary == whole
+    assert binary.given == INPUTS[kind]
+    assert (binary.saga_id, binary.id, binary.type, binary.trace) == ("o-1", "m-1", type, (("traceparent", parent),))
+
+
+def test_the_reader_knows_every_message_of_the_contract() -> None:
+    """Nothing is missing and nothing is there besides."""
+    known = {(topic, type) for topic in TOPICS for type in READER.types(topic)}
+    assert known == set(SAMPLES) == set(INPUTS)
+    assert tuple(topic.name for topic in Topics(SAGA).inputs) == TOPICS
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_unknown_fields_are_ignored(kind: tuple[str, str]) -> None:
+    """Fields to come change nothing today."""
+    assert read(kind, {"new": {"a": [1, None]}, **SAMPLES[kind], "": 0}) == INPUTS[kind]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_field_is_needed(kind: tuple[str, str]) -> None:
+    """Without any one of its fields a message is invalid."""
+    topic, type = kind
+    for name in SAMPLES[kind]:
+        without = {field: value for field, value in SAMPLES[kind].items() if field != name}
+        assert refusal(topic, b"o-1", encoded(without), headers(type)) == "invalid"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_type_belongs_to_its_topic(kind: tuple[str, str]) -> None:
+    """The same message on another topic is of no known type there."""
+    topic, type = kind
+    for other in TOPICS:
+        if other != topic:
+            assert refusal(other, b"o-1", encoded(SAMPLES[kind]), headers(type)) == "unknown_type"
+
+
+@pytest.mark.parametrize(
+    "type", ("order", "order.placed", "ORDER.PLACE", "order.place ", "saga.started", "payment.charge", "\0")
+)
+def test_a_type_nobody_knows(type: str) -> None:
+    """Types are compared to the letter."""
+    assert refusal("order.requests", b"o-1", encoded(ORDER), headers(type)) == "unknown_type"
+
+
+@pytest.mark.parametrize("kind", tuple(kind for kind in KINDS if kind[0].endswith(".replies")))
+def test_a_reply_names_its_command(kind: tuple[str, str]) -> None:
+    """A reply without a cause is malformed in both modes; an empty cause is none."""
+    topic, type = kind
+    value = SAMPLES[kind]
+    assert refusal(topic, b"o-1", encoded(value), headers(type, ce_causationid=None)) == "malformed"
+    assert refusal(topic, b"o-1", encoded(value), headers(type, ce_causationid=b"")) == "malformed"
+    assert refusal(topic, b"o-1", structured(type, value, causationid=...), STRUCTURED) == "malformed"
+
+
+@pytest.mark.parametrize("kind", tuple(kind for kind in KINDS if not kind[0].endswith(".replies")))
+def test_other_messages_need_no_cause(kind: tuple[str, str]) -> None:
+    """A shop and an operator begin something."""
+    topic, type = kind
+    assert READER.read(topic, b"o-1", encoded(SAMPLES[kind]), headers(type, ce_causationid=None)).given == INPUTS[kind]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("key", (None, b"", b"o-2", b"O-1", b"o-1 ", b"o-1\0", b"\xff", b'"o-1"'))
+def test_a_key_is_the_order_id(kind: tuple[str, str], key: bytes | None) -> None:
+    """No key, an empty one and any other one belong to the dead letters, by a code of their own."""
+    topic, type = kind
+    assert refusal(topic, key, encoded(SAMPLES[kind]), headers(type)) == "wrong_key"
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_each_code_has_its_reason(topic: str) -> None:
+    """The first rule that is broken gives the code: headers, size and form, then type, then fields, then the key."""
+    type = READER.types(topic)[0]
+    assert refusal(topic, b"o-1", None, headers(type)) == "malformed"
+    assert refusal(topic, b"o-1", b"{", headers("unknown")) == "malformed"
+    assert refusal(topic, b"o-1", b" " * 65_537, headers("unknown")) == "too_large"
+    assert refusal(topic, b"x", b"{}", headers("unknown")) == "unknown_type"
+    assert refusal(topic, b"x", b"{}", headers(type)) == "invalid"
+    assert refusal(topic, b"x", b'{"order_id":"!"}', headers(type)) == "invalid"
+
+
+def test_the_digest_tells_contents_apart() -> None:
+    """The same content has the same digest however it is written; any other content has another."""
+    written: list[Value] = [ORDER, {**dict(reversed(ORDER.items())), "note": "ignored"}]
+    same = {getattr(read(KINDS[0], value), "digest", None) for value in written}
+    assert len(same) == 1
+    line = ORDER["lines"][0]
+    others = (
+        {**ORDER, "customer_id": "bob"},
+        {**ORDER, "total": {"currency": "USD", "minor": 4200}},
+        {**ORDER, "total": {"currency": "EUR", "minor": 4201}},
+        {**ORDER, "lines": [line, line]},
+        {**ORDER, "lines": [{**line, "sku": "te\u0301a"}]},
+    )
+    digests = same | {getattr(read(KINDS[0], other), "digest", None) for other in others}
+    assert len(digests) == 1 + len(others)
+
+
+def test_the_digest_does_not_change_with_a_release() -> None:
+    """Digests are kept in the state: another way to take them would make conflicts of all duplicates."""
+    assert digest(ORDER) == "fcd76b09d0960fde55610ac55dd4280e"
+
+
+@given(st.sampled_from(KINDS), st.data())
+def test_every_valid_message_is_read(kind: tuple[str, str], data: st.DataObject) -> None:
+    """Whatever the values, within the limits of the contract, in both modes."""
+    topic, type = kind
+    value = data.draw(valid(SAMPLES[kind]))
+    key = value["order_id"].encode()
+    binary = READER.read(topic, key, encoded(value), headers(type))
+    assert binary == READER.read(topic, key, structured(type, value), STRUCTURED)
+    assert binary.given.__class__ is INPUTS[kind].__class__

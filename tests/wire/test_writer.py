@@ -1,0 +1,255 @@
+"""What the orchestrator writes, to the letter of the contract."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from app.saga.messages import TimerDue
+from app.wire.partition import partition_of
+from app.wire.times import rfc3339
+from app.wire.writer import Cause, Origin, Out, Writer, input_cause, timer_cause
+from tests.saga.given import NOON, Said
+from tests.saga.words import (
+    BRIEF,
+    LINES,
+    TOTAL,
+    cancel,
+    charged,
+    compensate,
+    declined,
+    failed,
+    refunded,
+    rejected,
+    released,
+    reserved,
+)
+from tests.wire.stories import CONTENT, PLACED, STORIES, decisions
+from topologies.order import ORDER
+
+AT = 1_772_357_400_125
+ORIGIN = Origin("pre.order.requests", 3, 17, AT - 5)
+CAUSE = input_cause(ORIGIN, "m-1", "order.place", ())
+TRACE = (("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"), ("tracestate", b"a=1"))
+UNDOING: tuple[Said, ...] = (PLACED, reserved(), cancel())
+
+
+def written(*said: Said, cause: Cause = CAUSE) -> list[Out]:
+    """The records of the last decision of a saga that was told all that."""
+    *_, (decision, _, _) = decisions(*said)
+    return Writer(BRIEF).write("o-1", decision, cause, AT)
+
+
+def event_of(*said: Said, cause: Cause = CAUSE) -> dict[str, Any]:
+    """The history's record of the last decision."""
+    value = orjson.loads(written(*said, cause=cause)[0].value or b"")
+    assert isinstance(value, dict)
+    return value
+
+
+def sent(*said: Said, cause: Cause = CAUSE) -> Out:
+    """The one record that is sent beside the history's."""
+    _, record = written(*said, cause=cause)
+    return record
+
+
+def test_a_decision_is_one_record_of_the_history() -> None:
+    """It comes first, has the order's key, no headers, and leaves the partition to the partitioner."""
+    record = written(PLACED)[0]
+    assert (record.topic, record.key, tuple(record.headers), record.partition) == ("saga.events", b"o-1", (), None)
+    assert record.value == orjson.dumps(
+        {
+            "saga_id": "o-1",
+            "saga": "order",
+            "version": 1,
+            "seq": 1,
+            "at": "2026-03-01T09:30:00.125Z",
+            "cause": {"topic": "pre.order.requests", "partition": 3, "offset": 17, "id": "m-1", "type": "order.place"},
+            "events": [
+                {"type": "saga.started", "order": CONTENT, "digest": PLACED.digest},
+                {"type": "saga.step.requested", "step": "reservation", "attempt": 1, "due_ms": NOON + 30_000},
+            ],
+        }
+    )
+
+
+def test_a_timer_is_named_with_its_due_time() -> None:
+    """As the cause of what it led to; the command after it names the attempt before as its cause."""
+    cause = timer_cause("reservation:do:1:timeout", AT - 20, "o-1:reservation:do:1")
+    (decision, given, _) = tuple(decisions(*STORIES["timed out"][:2]))[-1]
+    assert isinstance(given, TimerDue)
+    event, command = Writer(BRIEF).write("o-1", decision, cause, AT)
+    assert orjson.loads(event.value or b"")["cause"] == {
+        "timer": "reservation:do:1:timeout",
+        "due": "2026-03-01T09:30:00.105Z",
+    }
+    assert dict(command.headers)["ce_causationid"] == b"o-1:reservation:do:1"
+    assert dict(command.headers)["ce_id"] == b"o-1:reservation:do:2"
+
+
+@pytest.mark.parametrize(
+    ("said", "topic", "type", "effect", "attempt", "value"),
+    (
+        ((PLACED,), "reservation.commands", "reservation.reserve", "reservation:do", 1, {"lines": LINES}),
+        (
+            (PLACED, reserved()),
+            "payment.commands",
+            "payment.charge",
+            "payment:do",
+            1,
+            {"customer_id": "ann", "total": TOTAL},
+        ),
+        (UNDOING, "payment.commands", "payment.refund", "payment:undo", 1, {"total": TOTAL}),
+        (
+            (*UNDOING, refunded()),
+            "reservation.commands",
+            "reservation.release",
+            "reservation:undo",
+            1,
+            {"reservation_id": "r-1"},
+        ),
+        ((PLACED, cancel()), "reservation.commands", "reservation.release", "reservation:undo", 1, {}),
+        (STORIES["retried"][:3], "reservation.commands", "reservation.reserve", "reservation:do", 2, {"lines": LINES}),
+        (STORIES["timed out"][:6], "reservation.commands", "reservation.release", "reservation:undo", 3, {}),
+    ),
+)
+def test_a_command_is_as_the_contract_has_it(
+    said: tuple[Said, ...], topic: str, type: str, effect: str, attempt: int, value: dict[str, object]
+) -> None:
+    """Topic, key, value and every header, in their order; an undo of what was never confirmed names no result."""
+    assert sent(*said) == Out(
+        topic,
+        b"o-1",
+        orjson.dumps({"order_id": "o-1", **value}),
+        [
+            ("ce_specversion", b"1.0"),
+            ("ce_id", f"o-1:{effect}:{attempt}".encode()),
+            ("ce_type", type.encode()),
+            ("ce_source", b"/saga-orchestrator"),
+            ("ce_time", b"2026-03-01T09:30:00.125Z"),
+            ("ce_correlationid", b"o-1"),
+            ("ce_causationid", b"m-1"),
+            ("content-type", b"application/json"),
+            ("ce_idempotencykey", f"o-1:{effect}".encode()),
+        ],
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "seq", "type", "value"),
+    (
+        ((PLACED, reserved(), charged()), 3, "order.completed", {"reservation_id": "r-1", "payment_id": "p-1"}),
+        ((PLACED, rejected()), 2, "order.rejected", {"reason": "out of stock", "step": "reservation"}),
+        (
+            (PLACED, reserved(), declined(), released()),
+            4,
+            "order.rejected",
+            {"reason": "no funds", "step": "payment"},
+        ),
+        ((PLACED, cancel(), released()), 3, "order.cancelled", {"reason": "changed my mind"}),
+        ((PLACED, compensate(), released()), 3, "order.cancelled", {"reason": "fraud"}),
+        ((PLACED, cancel(), cancel()), 3, "order.cancel.refused", {"reason": "the order was cancelled before"}),
+        (
+            (*UNDOING, failed("payment:undo", for_good=True)),
+            4,
+            "order.stuck",
+            {"reason": "database down", "step": "payment"},
+        ),
+    ),
+)
+def test_an_outcome_is_as_the_contract_has_it(
+    said: tuple[Said, ...], seq: int, type: str, value: dict[str, object]
+) -> None:
+    """Topic, key, value and every header, in their order, for each outcome; it has no idempotency key."""
+    assert sent(*said) == Out(
+        "order.outcomes",
+        b"o-1",
+        orjson.dumps({"order_id": "o-1", **value}),
+        [
+            ("ce_specversion", b"1.0"),
+            ("ce_id", f"o-1:outcome:{seq}".encode()),
+            ("ce_type", type.encode()),
+            ("ce_source", b"/saga-orchestrator"),
+            ("ce_time", b"2026-03-01T09:30:00.125Z"),
+            ("ce_correlationid", b"o-1"),
+            ("ce_causationid", b"m-1"),
+            ("content-type", b"application/json"),
+        ],
+        None,
+    )
+
+
+@pytest.mark.parametrize("said", ((PLACED,), (PLACED, rejected())))
+def test_a_trace_goes_on_to_what_is_sent(said: tuple[Said, ...]) -> None:
+    """Its headers stand beside the others on a command and an outcome, and never in the history."""
+    event, record = written(*said, cause=input_cause(ORIGIN, "m-1", "t", TRACE))
+    assert tuple(event.headers) == ()
+    assert tuple(header for header in record.headers if header not in sent(*said).headers) == TRACE
+
+
+@pytest.mark.parametrize("story", tuple(STORIES))
+def test_every_id_is_given_once(story: str) -> None:
+    """Within a saga no two messages have one id, and sequence numbers count from 1 without gaps."""
+    ids, seqs = [], []
+    for decision, _, at in decisions(*STORIES[story]):
+        event, *others = Writer(BRIEF).write("o-1", decision, CAUSE, at)
+        ids += [dict(record.headers)["ce_id"] for record in others]
+        seqs.append(orjson.loads(event.value or b"")["seq"])
+    assert len(ids) == len(set(ids))
+    assert seqs == list(range(1, len(seqs) + 1))
+
+
+@pytest.mark.parametrize("story", tuple(STORIES))
+def test_the_same_decision_gives_the_same_bytes(story: str) -> None:
+    """Taken again after a crash, at the same time and from the same cause, a decision writes the same records."""
+    once, again = (
+        [Writer(BRIEF).write("o-1", decision, CAUSE, at) for decision, _, at in decisions(*STORIES[story])]
+        for _ in range(2)
+    )
+    assert once == again
+
+
+@pytest.mark.parametrize("said", ((PLACED, reserved(), charged(), charged()), (PLACED, rejected(), compensate())))
+def test_what_changes_nothing_is_only_recorded(said: tuple[Said, ...]) -> None:
+    """A reply that is ignored, or an operation that makes no sense, sends nothing."""
+    assert len(written(*said)) == 1
+    assert len(event_of(*said)["events"]) == 1
+
+
+def test_a_cause_says_where_an_input_came_from() -> None:
+    """Real topic name, partition, offset, id and type, for whoever looks it up."""
+    assert CAUSE.fields == {
+        "topic": "pre.order.requests",
+        "partition": 3,
+        "offset": 17,
+        "id": "m-1",
+        "type": "order.place",
+    }
+    assert (CAUSE.id, CAUSE.trace) == ("m-1", ())
+    timer = timer_cause("t", AT, "o-1:payment:do:1")
+    assert (timer.id, timer.trace, timer.fields["due"]) == ("o-1:payment:do:1", (), rfc3339(AT))
+
+
+def test_text_goes_out_as_it_came_in() -> None:
+    """A reason in any script is the same in the history and in the outcome, unescaped UTF-8."""
+    reason = "kein Vorrat: \u00e9\U0001f600\u202e \0"
+    event, outcome = written(PLACED, rejected(reason=reason))
+    assert orjson.loads(outcome.value or b"")["reason"] == reason
+    assert reason[:-1].encode() in (event.value or b"")
+
+
+def test_all_records_of_an_order_have_one_key() -> None:
+    """So they are in the same partition of every topic."""
+    for said in STORIES.values():
+        for decision, _, at in decisions(*said):
+            records = Writer(BRIEF).write("o-1", decision, CAUSE, at)
+            assert {record.key for record in records} == {b"o-1"}
+            assert {record.partition for record in records} == {None}
+    assert partition_of(b"o-1", 12) in range(12)
+
+
+def test_the_writer_writes_for_the_saga_it_is_given() -> None:
+    """Name and version of the history are the definition's."""
+    value = event_of(PLACED)
+    assert (value["saga"], value["version"]) == (ORDER.name, ORDER.version)

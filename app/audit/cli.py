@@ -10,7 +10,9 @@ from app.audit.archive import load, save
 from app.audit.invariants import check as judge
 from app.audit.read import read
 from app.audit.recording import Recording, RecordingError
+from app.audit.refold import refold
 from app.audit.table import show
+from app.saga.definition import Saga
 
 app = typer.Typer(no_args_is_help=True, help="Prove from the topics alone that nothing was lost or done twice.")
 
@@ -22,13 +24,14 @@ def audit() -> None:
 
 @app.command()
 def check(
+    context: typer.Context,
     bootstrap: Annotated[
         str, typer.Option(envvar="SAGA_KAFKA_BOOTSTRAP", help="The brokers, host:port,host:port.")
     ] = "",
     prefix: Annotated[str, typer.Option(envvar="SAGA_TOPIC_PREFIX", help="What all topic names start with.")] = "",
     group: Annotated[
-        str, typer.Option(envvar="SAGA_GROUP", help="The orchestrator's group; <prefix>saga-orchestrator without it.")
-    ] = "",
+        str, typer.Option(envvar="SAGA_GROUP", help="The orchestrator's group, to which the prefix is added.")
+    ] = "saga-orchestrator",
     file: Annotated[Path | None, typer.Option(help="Check a recording kept before, not a Kafka.")] = None,
     save_to: Annotated[
         Path | None, typer.Option("--save", help="Keep what was read; it holds the customers' data.")
@@ -40,13 +43,14 @@ def check(
 ) -> None:
     """Check every invariant that the topics can show; exit code 1 when one is broken, 2 when they can't be read."""
     try:
-        recording = _recording(bootstrap, prefix, group or f"{prefix}saga-orchestrator", file, timeout)
+        recording = _recording(bootstrap, prefix, prefix + group, file, timeout)
         if save_to is not None:
             save(recording, save_to)
     except (RecordingError, OSError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
-    report = judge(recording, settled=not running)
+    fold = refold(context.obj) if isinstance(context.obj, Saga) else None
+    report = judge(recording, settled=not running, fold=fold)
     show(report, Console())
     raise typer.Exit(1 if report.violations else 0)
 

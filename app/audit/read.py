@@ -1,13 +1,12 @@
 """Reads a recording from a real Kafka: all that is committed at the time of the call, without joining any group."""
 
 import time
-from collections.abc import Iterable, Mapping
-from concurrent.futures import Future
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from operator import le
+from typing import Any, TypeVar
 
 from confluent_kafka import (
     Consumer,
-    ConsumerGroupTopicPartitions,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -15,13 +14,26 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from app.audit.group import ClientConfig, GroupOffsets, reason
 from app.audit.recording import Place, Record, Recording, RecordingError, Span
 from app.audit.terms import TOPICS
 
-ClientConfig = Mapping[str, str | int | float | bool]
+T = TypeVar("T")
 
 _BATCH = 10_000
 _RETRY_S = 0.1
+_PASSING = frozenset(
+    (
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,  # just created: that it exists is known by then
+        KafkaError._TIMED_OUT,
+    )
+)
 
 
 class _Deadline:
@@ -37,84 +49,79 @@ class _Deadline:
         return min(left, at_most)
 
 
-def read(config: ClientConfig, prefix: str, group: str, timeout: float = 60.0) -> Recording:
-    """All topics under the prefix, and how far the group has read. `config` is librdkafka's. Raises RecordingError."""
+def read(config: ClientConfig, prefix: str, group: str, timeout: float = 60.0, patience: float = 3.0) -> Recording:
+    """All topics under the prefix, open transactions given `patience` seconds to end. Raises RecordingError."""
     deadline = _Deadline(timeout, "Reading the topics")
     try:
         admin = AdminClient(dict(config))
-        partitions = _partitions(admin, prefix, deadline)
-        committed = _committed(admin, prefix, group, deadline)
-        spans = _spans(admin, prefix, partitions, deadline)
+        partitions = _partitions(admin, prefix, patience, deadline)
+        committed = _committed(config, prefix, group, patience, deadline)
+        spans = _spans(admin, prefix, partitions, patience, deadline)
         return Recording(prefix, partitions, tuple(_records(config, prefix, spans, deadline)), committed, spans)
     except KafkaException as error:
-        raise RecordingError(f"Kafka cannot be read: {_reason(error)}.") from error
+        raise RecordingError(f"Kafka cannot be read: {reason(error)}.") from error
 
 
-def committed_offsets(admin: AdminClient, prefix: str, group: str, timeout: float = 10.0) -> dict[Place, int]:
-    """The group's committed offsets, once no transaction is about to change them. Raises RecordingError."""
-    try:
-        return _committed(admin, prefix, group, _Deadline(timeout, f"Reading the offsets of group {group}"))
-    except KafkaException as error:
-        raise RecordingError(f"The offsets of group {group} cannot be read: {_reason(error)}.") from error
-
-
-def _reason(error: KafkaException) -> str:
-    return str(error.args[0].str()) if error.args and isinstance(error.args[0], KafkaError) else str(error)
-
-
-def _partitions(admin: AdminClient, prefix: str, deadline: _Deadline) -> int:
-    """How many partitions all topics have."""
-    known = admin.list_topics(timeout=deadline.left(10.0)).topics
-    missing = [prefix + topic for topic in TOPICS if prefix + topic not in known]
-    if missing:
-        raise RecordingError(f"There is no topic {', '.join(missing)}: is the prefix {prefix!r} right?")
+def _partitions(admin: AdminClient, prefix: str, patience: float, deadline: _Deadline) -> int:
+    """How many partitions all topics have; topics just made may be unknown for a moment."""
+    enough = time.monotonic() + patience
+    while True:
+        known = admin.list_topics(timeout=deadline.left(10.0)).topics
+        missing = [prefix + topic for topic in TOPICS if prefix + topic not in known]
+        if not missing:
+            break
+        if time.monotonic() > enough:
+            raise RecordingError(f"There is no topic {', '.join(missing)}: is the prefix {prefix!r} right?")
+        time.sleep(deadline.left(_RETRY_S))
     counts = {topic: len(known[prefix + topic].partitions) for topic in TOPICS}
     if len(set(counts.values())) > 1:
         raise RecordingError(f"All topics need the same number of partitions, these have {counts}.")
     return counts[TOPICS[0]]
 
 
-def _committed(admin: AdminClient, prefix: str, group: str, deadline: _Deadline) -> dict[Place, int]:
-    names = {prefix + topic: topic for topic in TOPICS}
+def _committed(config: ClientConfig, prefix: str, group: str, patience: float, deadline: _Deadline) -> dict[Place, int]:
+    """What is committed once no transaction is about to change it, or, when that takes too long, what is so now."""
+    if patience > 0:
+        with GroupOffsets(config, prefix, group, stable=True) as offsets:
+            try:
+                return offsets.ask(deadline.left(patience))
+            except KafkaException as error:
+                if error.args[0].code() not in _PASSING:
+                    raise
+    with GroupOffsets(config, prefix, group) as offsets:
+        return _patiently(lambda: offsets.ask(deadline.left(10.0)), deadline)
+
+
+def _patiently(ask: Callable[[], T], deadline: _Deadline) -> T:
+    """Asks until the answer is not one that passes by itself."""
     while True:
-        found = _stable_offsets(admin, group, deadline)
-        if found is not None:
-            mine = (partition for partition in found if partition.topic in names and partition.offset >= 0)
-            return {(names[p.topic], p.partition): p.offset for p in mine}
+        try:
+            return ask()
+        except KafkaException as error:
+            if error.args[0].code() not in _PASSING:
+                raise
         time.sleep(deadline.left(_RETRY_S))
 
 
-def _stable_offsets(admin: AdminClient, group: str, deadline: _Deadline) -> list[Any] | None:
-    """None while a transaction that commits offsets of the group is open."""
-    request = [ConsumerGroupTopicPartitions(group)]
-    answers = admin.list_consumer_group_offsets(request, require_stable=True, request_timeout=deadline.left(10.0))
-    try:
-        found: list[Any] = answers[group].result().topic_partitions
-    except KafkaException as error:
-        if error.args[0].code() == KafkaError.UNSTABLE_OFFSET_COMMIT:
-            return None
-        raise
-    errors = [partition.error for partition in found if partition.error]
-    if any(error.code() != KafkaError.UNSTABLE_OFFSET_COMMIT for error in errors):
-        raise KafkaException(errors[0])
-    return None if errors else found
-
-
-def _spans(admin: AdminClient, prefix: str, partitions: int, deadline: _Deadline) -> dict[Place, Span]:
+def _spans(admin: AdminClient, prefix: str, partitions: int, patience: float, deadline: _Deadline) -> dict[Place, Span]:
+    """A transaction's commit is answered before its markers are everywhere, so for a while the stable ends may lag."""
     places = [(topic, partition) for topic in TOPICS for partition in range(partitions)]
 
     def offsets(spec: OffsetSpec, isolation: IsolationLevel) -> list[int]:
-        asked = {TopicPartition(prefix + topic, partition): spec for topic, partition in places}
-        answers: dict[TopicPartition, Future[Any]] = admin.list_offsets(
-            asked, isolation_level=isolation, request_timeout=deadline.left(30.0)
-        )
+        asked, limit = {TopicPartition(prefix + topic, p): spec for topic, p in places}, deadline.left(10.0)
+        answers = admin.list_offsets(asked, isolation_level=isolation, request_timeout=limit)
         found = {(key.topic, key.partition): future.result().offset for key, future in answers.items()}
         return [found[prefix + topic, partition] for topic, partition in places]
 
-    first = offsets(OffsetSpec.earliest(), IsolationLevel.READ_UNCOMMITTED)
-    stable = offsets(OffsetSpec.latest(), IsolationLevel.READ_COMMITTED)
-    high = offsets(OffsetSpec.latest(), IsolationLevel.READ_UNCOMMITTED)
-    return {place: Span(*span) for place, *span in zip(places, first, stable, high, strict=True)}
+    first = _patiently(lambda: offsets(OffsetSpec.earliest(), IsolationLevel.READ_UNCOMMITTED), deadline)
+    high = _patiently(lambda: offsets(OffsetSpec.latest(), IsolationLevel.READ_UNCOMMITTED), deadline)
+    enough = time.monotonic() + patience
+    while True:
+        stable = _patiently(lambda: offsets(OffsetSpec.latest(), IsolationLevel.READ_COMMITTED), deadline)
+        if all(map(le, high, stable)) or time.monotonic() > enough:
+            spans = zip(first, stable, map(max, high, stable), strict=True)
+            return {place: Span(*span) for place, span in zip(places, spans, strict=True)}
+        time.sleep(deadline.left(_RETRY_S))
 
 
 def _consumer(config: ClientConfig, prefix: str) -> Consumer:
@@ -153,15 +160,17 @@ def _records(config: ClientConfig, prefix: str, spans: Mapping[Place, Span], dea
 def _take(messages: Iterable[Any], names: Mapping[str, str], ends: dict[Place, int], records: list[Record]) -> None:
     """Keeps what lies below the ends, and strikes off the partitions that are through."""
     for message in messages:
-        place, offset, error = (names[message.topic()], message.partition()), message.offset(), message.error()
-        end = ends.get(place)
+        error, offset = message.error(), message.offset()
+        if error is not None and error.code() in _PASSING:
+            continue
         if error is not None and error.code() != KafkaError._PARTITION_EOF:
             raise KafkaException(error)
+        place = (names[message.topic()], message.partition())
+        end = ends.get(place)
         if end is None:
             continue
         if error is None and offset < end:
-            headers = tuple(message.headers() or ())
-            stamp: int = message.timestamp()[1]
+            stamp, headers = message.timestamp()[1], tuple(message.headers() or ())
             records.append(Record(*place, offset, stamp, message.key(), message.value(), headers))
         if offset >= (end if error is not None else end - 1):
             del ends[place]

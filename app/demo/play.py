@@ -8,12 +8,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from app.audit.invariants import CommittedOffsets, Report, Violation, check
-from app.audit.read import committed_offsets, read
+from app.audit.invariants import Report, Violation, check
+from app.audit.read import read
 from app.audit.refold import refold
 from app.audit.table import show
 from app.demo.children import Child, Children
-from app.demo.lag import Lag
+from app.demo.group import GroupWatch
 from app.demo.placing import Placing
 from app.demo.plan import Plan
 from app.demo.stage import Stage, set_stage
@@ -63,21 +63,19 @@ def _start(children: Children, command: Sequence[str], plan: Plan, view: View) -
 def _drive(stage: Stage, pods: list[Child], plan: Plan, view: View) -> list[Violation]:
     """Places and watches the orders, with the crash in the middle; returns offsets that went back, if any did."""
     placing = Placing(stage.site, plan)
-    offsets, went_back = CommittedOffsets(), []
-    inputs = [stage.topics.full(topic) for topic in stage.topics.inputs]
-    lag = Lag(stage.client, stage.group, inputs, plan.partitions)
+    watch = Watch(stage.client, stage.topics, plan.partitions, placing.placed_at)
+    group = GroupWatch(stage, plan.partitions)
     crash = _Crash(pods[0], plan, view)
-    with closing(Watch(stage.client, stage.topics, plan.partitions, placing.placed_at)) as watch, view, placing:
+    with closing(watch), closing(group), view, placing:
         view.say(f"placing {plan.orders:,} orders, {plan.rate:.0f} a second")
         last_move, ended = time.monotonic(), -1
         while True:
             watch.look(_LOOK_SECONDS)
-            seen, behind = watch.seen(), lag.now()
-            went_back += offsets.see(committed_offsets(stage.admin, stage.topics.prefix, stage.group))
+            seen, behind = watch.seen(), group.lag()
             view.show(seen, len(placing.placed_at), behind, {pod.log.stem: pod.alive for pod in pods})
             crash.go_on(len(placing.placed_at))
             if placing.done and seen.ended >= plan.orders and behind == 0 and crash.over:
-                return went_back
+                return group.went_back
             if seen.ended != ended:
                 last_move, ended = time.monotonic(), seen.ended
             elif time.monotonic() - last_move > plan.patience_seconds:

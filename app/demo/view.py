@@ -42,7 +42,7 @@ class View(AbstractContextManager["View"]):
         """A line that stays, with the seconds since the beginning."""
         self._console.print(f"{time.monotonic() - self._begin:6.1f} s  {line}", highlight=False, soft_wrap=True)
 
-    def show(self, seen: Seen, placed: int, lag: int | None, pods: dict[str, bool]) -> None:
+    def show(self, seen: Seen, placed: int, lag: int, pods: dict[str, bool]) -> None:
         """The state of things now."""
         if self._live is not None:
             self._live.update(self._panel(seen, placed, lag, pods))
@@ -50,7 +50,7 @@ class View(AbstractContextManager["View"]):
             self._last_line = time.monotonic()
             self.say(_line(seen, placed, lag))
 
-    def _panel(self, seen: Seen, placed: int, lag: int | None, pods: dict[str, bool]) -> Panel:
+    def _panel(self, seen: Seen, placed: int, lag: int, pods: dict[str, bool]) -> Panel:
         grid = Table.grid(padding=(0, 2))
         grid.add_column(justify="right", style="dim")
         grid.add_column(justify="right")
@@ -60,7 +60,7 @@ class View(AbstractContextManager["View"]):
             bar = ProgressBar(total=self._orders, completed=count, width=40, complete_style=_colour(state))
             grid.add_row(state, f"{count:,}", bar)
         figures = (
-            f"{seen.per_second:,.0f} sagas/s   lag {_lag(lag)}   p50 {seen.p50_ms:,.0f} ms   p99 {seen.p99_ms:,.0f} ms"
+            f"{seen.per_second:,.0f} sagas/s   lag {lag:,}   p50 {seen.p50_ms:,.0f} ms   p99 {seen.p99_ms:,.0f} ms"
         )
         grid.add_row("placed", f"{placed:,}", figures)
         shown = "   ".join(
@@ -72,16 +72,12 @@ class View(AbstractContextManager["View"]):
         )
 
 
-def _line(seen: Seen, placed: int, lag: int | None) -> str:
+def _line(seen: Seen, placed: int, lag: int) -> str:
     states = ", ".join(f"{count:,} {state}" for state, count in sorted(seen.states.items()))
     return (
-        f"placed {placed:,}: {states or 'none started'}; {seen.per_second:,.0f} sagas/s, lag {_lag(lag)}, "
+        f"placed {placed:,}: {states or 'none started'}; {seen.per_second:,.0f} sagas/s, lag {lag:,}, "
         f"p50 {seen.p50_ms:,.0f} ms, p99 {seen.p99_ms:,.0f} ms"
     )
-
-
-def _lag(lag: int | None) -> str:
-    return "?" if lag is None else f"{lag:,}"
 
 
 def _colour(state: str) -> str:

@@ -1,13 +1,15 @@
 """A recording read from a real Kafka is what was committed there, and nothing else."""
 
+import threading
 from collections.abc import Iterator
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from app.audit.group import GroupOffsets
 from app.audit.invariants import check
-from app.audit.read import committed_offsets, read
+from app.audit.read import read
 from app.audit.recording import Record, Recording, RecordingError
 from tests.audit.runs import good_run
 from tests.audit.world import PARTITIONS, TOPICS, World, state_of
@@ -31,6 +33,7 @@ class Cluster:
         self.producer = Producer({**self.config, "transactional.id": f"{prefix}audit-test", "linger.ms": 1})
         self.producer.init_transactions(30)
         self.consumer = Consumer({**self.config, "group.id": self.group})
+        self.offsets = GroupOffsets(self.config, prefix, self.group)
 
     def write(self, *records: Record) -> None:
         """Adds records to the open transaction."""
@@ -54,9 +57,9 @@ class Cluster:
             self.producer.send_offsets_to_transaction(places, self.consumer.consumer_group_metadata(), 30)
         self.producer.commit_transaction(30)
 
-    def recording(self, timeout: float = 30.0) -> Recording:
-        """What can be read now."""
-        return read(self.config, self.prefix, self.group, timeout)
+    def recording(self, patience: float = 30.0) -> Recording:
+        """What can be read now, or when the last transaction is over."""
+        return read(self.config, self.prefix, self.group, 60.0, patience)
 
 
 @pytest.fixture
@@ -64,6 +67,7 @@ def cluster(kafka_bootstrap: str, topic_prefix: str) -> Iterator[Cluster]:
     """Empty topics; whatever transaction a test leaves open is aborted."""
     made = Cluster(kafka_bootstrap, topic_prefix)
     yield made
+    made.offsets.close()
     made.consumer.close()
 
 
@@ -92,7 +96,7 @@ def test_what_was_committed_is_read(cluster: Cluster) -> None:
     assert contents(recording) == contents(GOOD)
     assert len(recording.records) == len(GOOD.records)
     assert recording.committed == {("order.requests", 0): 17, ("payment.replies", 3): 4}
-    assert recording.committed == committed_offsets(cluster.admin, cluster.prefix, cluster.group)
+    assert recording.committed == cluster.offsets.now()
     assert all(span.stable == span.high and span.first == 0 for span in recording.spans.values())
 
 
@@ -102,7 +106,7 @@ def test_an_open_transaction_shows_as_a_gap(cluster: Cluster) -> None:
     cluster.write(*GOOD.records[:1])
     cluster.producer.flush()
     place = (GOOD.records[0].topic, GOOD.records[0].partition)
-    recording = cluster.recording()
+    recording = cluster.recording(patience=0.0)
     assert recording.records == ()
     assert (recording.spans[place].stable, recording.spans[place].high) == (0, 1)
     assert [violation.invariant for violation in check(recording).violations] == ["INV-23"]
@@ -110,15 +114,18 @@ def test_an_open_transaction_shows_as_a_gap(cluster: Cluster) -> None:
 
 
 def test_offsets_in_an_open_transaction_are_waited_for(cluster: Cluster) -> None:
-    """Neither the old nor the new offset would be true: when the transaction stays open, the deadline says so."""
+    """A recording has the offsets from after the transaction, unless that takes too long; a sample has those of now."""
     cluster.producer.begin_transaction()
     cluster.write(*GOOD.records[:1])
     places = [TopicPartition(cluster.prefix + "order.requests", 0, 1)]
     cluster.producer.send_offsets_to_transaction(places, cluster.consumer.consumer_group_metadata(), 30)
-    with pytest.raises(RecordingError, match="took longer than 1 seconds"):
-        committed_offsets(cluster.admin, cluster.prefix, cluster.group, timeout=1.0)
-    cluster.producer.commit_transaction(30)
-    assert committed_offsets(cluster.admin, cluster.prefix, cluster.group) == {("order.requests", 0): 1}
+    assert cluster.offsets.now() == {}
+    assert cluster.recording(patience=0.0).committed == {}
+    later = threading.Timer(0.3, cluster.producer.commit_transaction)
+    later.start()
+    assert cluster.recording().committed == {("order.requests", 0): 1}
+    later.join()
+    assert cluster.offsets.now() == {("order.requests", 0): 1}
 
 
 def test_a_whole_run_is_judged(cluster: Cluster) -> None:
@@ -135,4 +142,14 @@ def test_a_whole_run_is_judged(cluster: Cluster) -> None:
 def test_a_missing_topic_is_told(kafka_bootstrap: str, topic_prefix: str) -> None:
     """The error names the topics, and asks for the prefix."""
     with pytest.raises(RecordingError, match=f"There is no topic {topic_prefix}order.requests.*is the prefix"):
-        read({"bootstrap.servers": kafka_bootstrap}, topic_prefix, "any", 30.0)
+        read({"bootstrap.servers": kafka_bootstrap}, topic_prefix, "any", 30.0, patience=0.0)
+
+
+def test_a_broker_that_is_not_there_is_told() -> None:
+    """Asking for offsets ends in one sentence after the time that was given."""
+    with (
+        GroupOffsets({"bootstrap.servers": "127.0.0.1:1"}, "", "any") as offsets,
+        pytest.raises(RecordingError) as error,
+    ):
+        offsets.now(timeout=0.5)
+    assert str(error.value).startswith("The offsets of group any cannot be read: ")

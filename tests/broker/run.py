@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
-from app.audit.invariants import CommittedOffsets, Report, Violation, check
-from app.audit.read import committed_offsets, read
+from app.audit.invariants import Report, check
+from app.audit.read import read
 from app.audit.refold import refold
 from app.demo.children import Child, Children
-from app.demo.lag import Lag
+from app.demo.group import GroupWatch
 from app.demo.placing import Placing
 from app.demo.plan import Plan
 from app.demo.stage import Stage, set_stage
@@ -28,13 +28,11 @@ _LOOK_SECONDS = 0.1
 class Run:
     """Pods and services of one test, and the orders that go through them while `going` is asked for."""
 
-    def __init__(self, stage: Stage, children: Children, plan: Plan, placing: Placing, watch: Watch) -> None:
-        self.stage, self.children, self.plan = stage, children, plan
+    def __init__(
+        self, stage: Stage, children: Children, plan: Plan, placing: Placing, watch: Watch, group: GroupWatch
+    ) -> None:
+        self.stage, self.children, self.plan, self.group = stage, children, plan, group
         self._placing, self._watch = placing, watch
-        inputs = [stage.topics.full(topic) for topic in stage.topics.inputs]
-        self._lag = Lag(stage.client, stage.group, inputs, plan.partitions)
-        self._offsets = CommittedOffsets()
-        self.went_back: list[Violation] = []
 
     def pod(self, name: str) -> Child:
         """A pod that hands over quickly when it dies; started, and ready when this returns."""
@@ -52,10 +50,8 @@ class Run:
         while True:
             self._watch.look(_LOOK_SECONDS)
             ended = self._watch.seen().ended
-            self.went_back += self._offsets.see(
-                committed_offsets(self.stage.admin, self.stage.topics.prefix, self.stage.group)
-            )
-            if self._placing.done and ended >= self.plan.orders and self._lag.now() == 0:
+            behind = self.group.lag()
+            if self._placing.done and ended >= self.plan.orders and behind == 0:
                 return
             if ended != last:
                 moved, last = time.monotonic(), ended
@@ -72,8 +68,10 @@ def running(bootstrap: str, plan: Plan, folder: Path, mishaps: Sequence[str] = M
             for name in ("reservation", "payment"):
                 children.service(SAGA, name, *mishaps, "--seed", str(plan.seed)).start()
             placing = Placing(stage.site, plan)
-            with closing(Watch(stage.client, stage.topics, plan.partitions, placing.placed_at)) as watch, placing:
-                run = Run(stage, children, plan, placing, watch)
+            watch = Watch(stage.client, stage.topics, plan.partitions, placing.placed_at)
+            group = GroupWatch(stage, plan.partitions)
+            with closing(watch), closing(group), placing:
+                run = Run(stage, children, plan, placing, watch, group)
                 yield run
         prove(run)
 
@@ -82,7 +80,7 @@ def prove(run: Run) -> Report:
     """Every invariant holds, and every order that was placed has its one end."""
     report = check(read(run.stage.client, run.stage.topics.prefix, run.stage.group), fold=refold(ORDER))
     assert [f"{found.invariant} {found.saga_id}: {found.text}" for found in report.violations][:10] == []
-    assert run.went_back == []
+    assert run.group.went_back == []
     assert run.plan.orders == report.totals.orders_distinct == report.totals.completed + report.totals.rejected
     return report
 

@@ -1,7 +1,10 @@
 """A saga as data: what its author writes, and what every other part reads."""
 
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+
+from app.saga.messages import Order
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Saga:
-    """Steps in the order in which they are done; undone in reverse. Raises ValueError when that can't work."""
+    """Steps in the order in which they are done; undone in reverse. Raises ValueError with what can't work in it."""
 
     name: str
     version: int
@@ -64,10 +67,9 @@ class Saga:
     place: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        names = [step.name for step in self.steps]
-        if not names or len(set(names)) != len(names):
-            raise ValueError(f"saga {self.name} needs at least one step, and each name once, not {names}")
-        object.__setattr__(self, "place", {name: index for index, name in enumerate(names)})
+        for flaw in _flaws(self.steps):
+            raise ValueError(f"the saga {self.name} can't work: {flaw}")
+        object.__setattr__(self, "place", {step.name: index for index, step in enumerate(self.steps)})
 
     def step(self, name: str) -> Step:
         """The step of that name; KeyError when there is none."""
@@ -88,6 +90,31 @@ class Saga:
         index = self.place[name]
         undos = {field for step in self.steps for field in step.undo.order_fields}
         return frozenset(undos.union(*(step.do.order_fields for step in self.steps[index + 1 :])))
+
+
+def _flaws(steps: tuple[Step, ...]) -> Iterator[str]:
+    order, names, results = set(Order.__annotations__), set[str](), set[str]()
+    if not steps:
+        yield "it has no step"
+    for step in steps:
+        if step.name in names:
+            yield f"two steps are called {step.name}"
+        if step.result in results | order:
+            yield f"the result of {step.name} needs a name of its own, not {step.result}"
+        if len({step.succeeded, step.refused, step.undone, step.failed}) < 4:
+            yield f"two replies of {step.name} have the same type"
+        yield from _flaws_of(step.do, order, results)
+        names.add(step.name)
+        results.add(step.result)
+        yield from _flaws_of(step.undo, order, results)
+
+
+def _flaws_of(command: Command, order: set[str], results: set[str]) -> Iterator[str]:
+    known = order - {"order_id"}
+    for name in sorted({*command.order_fields} - known | {*command.result_fields} - results):
+        yield f"{command.type} cannot carry {name}, which is not known by then"
+    if command.retry.attempts < 1 or command.timeout_ms < 1:
+        yield f"{command.type} needs at least one attempt, and a time-out of at least a millisecond"
 
 
 def with_policy(saga: Saga, timeout_ms: int | None = None, attempts: int | None = None) -> Saga:

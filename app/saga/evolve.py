@@ -47,7 +47,7 @@ def evolve(saga: Saga, state: State, event: Event) -> State:
     try:
         apply = _APPLY[event["type"]]
         return state if apply is None else apply(_Fold(saga, state), event)
-    except (KeyError, AttributeError) as error:
+    except (KeyError, AttributeError, TypeError) as error:
         raise BrokenHistory(f"{event.get('type')} cannot follow {type(state).__name__}: {error}") from error
 
 

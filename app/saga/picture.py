@@ -39,6 +39,7 @@ WORDS: dict[type[Input], str] = {
 
 _ENDS = (*(state.__name__ for state in STATES), "ignored", "refused", "nothing", "dead letter")
 _ID = "o"
+_ATTEMPTS = 2
 _LEGEND = """\
 Replies (succeeded, refused, undone, failed) answer what was asked last, and `time` is the one that the state waits for.
 A reply to an earlier attempt counts as well, unless it is a passing failure; any other reply is ignored, and any other
@@ -62,8 +63,8 @@ def document(saga: Saga) -> str:
 
 
 def moves(saga: Saga) -> list[Move]:
-    """What such a saga can do, found by doing all of it with two attempts for each effect; every kind of move once."""
-    brief, found, seen, open_ends = with_policy(saga, attempts=2), set[Move](), set[object](), [UNKNOWN]
+    """What such a saga can do, found by doing all of it with few attempts for each effect; every kind of move once."""
+    brief, found, seen, open_ends = with_policy(saga, attempts=_ATTEMPTS), set[Move](), set[object](), [UNKNOWN]
     while open_ends:
         progress = open_ends.pop()
         for given in _inputs(brief, progress.state):
@@ -112,7 +113,7 @@ def _told(saga: Saga, progress: Progress, given: Input) -> tuple[Progress, str]:
 def _place(state: State) -> object:
     """What of a state decides what can become of it: not how often an operator has had an undo sent again."""
     tries = getattr(state, "attempt", 0) - getattr(state, "first_attempt", 1)
-    return type(state), getattr(state, "step", ""), tries if due_ms(state) is not None else 0
+    return type(state), getattr(state, "step", ""), min(tries, _ATTEMPTS) if due_ms(state) is not None else 0
 
 
 def _inputs(saga: Saga, state: State) -> Iterator[Input]:

@@ -33,8 +33,10 @@ def answers(turn: Turn, state: Forward | Backward | Stuck, direction: Direction,
 
 
 def counts(state: Forward | Backward, reply: Failed, attempt: int) -> bool:
-    """A failure for good ends an effect; a passing one only the attempt that is under way, and that once."""
-    return not reply.retryable or (attempt == state.attempt and isinstance(state, Running | Compensating))
+    """A failure for good ends an effect, unless an operator asked anew since; a passing one, the attempt under way."""
+    if reply.retryable:
+        return attempt == state.attempt and isinstance(state, Running | Compensating)
+    return isinstance(state, Running | Pausing) or attempt >= state.first_attempt
 
 
 def request(turn: Turn, step: Step, attempt: int) -> StepRequested:

@@ -1,0 +1,1 @@
+"""The pure core: what it decides, told in its own words."""

@@ -1,0 +1,30 @@
+"""Whether an event is what its type declares: which fields it has, and of what types."""
+
+from typing import Any, Literal, get_args, get_origin, get_type_hints, is_typeddict
+
+from app.saga.events import Event
+
+DECLARED: dict[str, Any] = {get_args(get_type_hints(kind)["type"])[0]: kind for kind in get_args(Event)}
+
+
+def misshapen(event: Any) -> list[str]:
+    """What is wrong with an event; empty when it is as declared."""
+    return _flaws(event, DECLARED[event["type"]], event["type"])
+
+
+def _flaws(value: Any, declared: Any, name: str) -> list[str]:
+    if is_typeddict(declared):
+        return _flaws_of_object(value, declared, name)
+    if get_origin(declared) is Literal:
+        return [] if value in get_args(declared) else [f"{name} is {value!r}"]
+    if get_origin(declared) is list:
+        return [flaw for item in value for flaw in _flaws(item, get_args(declared)[0], name)]
+    return [] if type(value) is declared else [f"{name} is a {type(value).__name__}"]
+
+
+def _flaws_of_object(value: Any, declared: Any, name: str) -> list[str]:
+    hints, required = get_type_hints(declared), declared.__required_keys__
+    missing = [f"{name} has no {key}" for key in sorted(required - value.keys())]
+    beyond = [f"{name} has a {key}" for key in sorted(value.keys() - hints.keys())]
+    known = [key for key in value if key in hints]
+    return missing + beyond + [flaw for key in known for flaw in _flaws(value[key], hints[key], f"{name}.{key}")]

@@ -1,0 +1,224 @@
+"""What the wire contract promises of commands, outcomes and events, spelled out in full."""
+
+from typing import Any
+
+import pytest
+
+from app.saga.effects import SendCommand, SendOutcome
+from app.saga.evolve import EVENT_TYPES
+from app.saga.identity import Direction, command_id
+from app.saga.state import Compensating, CompensationPausing, Pausing, Running
+from tests.saga.given import NOON, WAITED, Said, given
+from tests.saga.places import at, places
+from tests.saga.shapes import misshapen
+from tests.saga.words import (
+    BRIEF,
+    cancel,
+    charged,
+    compensate,
+    declined,
+    failed,
+    placed,
+    refunded,
+    rejected,
+    released,
+    reserved,
+    retry,
+    skip,
+)
+
+LINES = [{"sku": "tea", "quantity": 2, "unit_price": {"currency": "EUR", "minor": 2100}}]
+TOTAL = {"currency": "EUR", "minor": 4200}
+CANCELLED: tuple[Said, ...] = (placed(), reserved(), cancel())
+
+COMMANDS: tuple[tuple[tuple[Said, ...], str, str, str, dict[str, Any]], ...] = (
+    ((placed(),), "reservation.commands", "reservation.reserve", "o-1:reservation:do:1",
+     {"order_id": "o-1", "lines": LINES}),
+    ((placed(), WAITED), "reservation.commands", "reservation.reserve", "o-1:reservation:do:2",
+     {"order_id": "o-1", "lines": LINES}),
+    ((placed(), reserved()), "payment.commands", "payment.charge", "o-1:payment:do:1",
+     {"order_id": "o-1", "customer_id": "ann", "total": TOTAL}),
+    (CANCELLED, "payment.commands", "payment.refund", "o-1:payment:undo:1",
+     {"order_id": "o-1", "total": TOTAL}),
+    ((*CANCELLED, refunded()), "reservation.commands", "reservation.release", "o-1:reservation:undo:1",
+     {"order_id": "o-1", "reservation_id": "r-1"}),
+    ((placed(), cancel()), "reservation.commands", "reservation.release", "o-1:reservation:undo:1",
+     {"order_id": "o-1"}),
+)  # fmt: skip
+
+OUTCOMES: tuple[tuple[tuple[Said, ...], str, dict[str, str]], ...] = (
+    ((placed(), reserved(), charged()), "order.completed",
+     {"order_id": "o-1", "reservation_id": "r-1", "payment_id": "p-1"}),
+    ((placed(), rejected()), "order.rejected",
+     {"order_id": "o-1", "reason": "out of stock", "step": "reservation"}),
+    ((placed(), reserved(), declined(), released()), "order.rejected",
+     {"order_id": "o-1", "reason": "no funds", "step": "payment"}),
+    ((*CANCELLED, refunded(), released()), "order.cancelled",
+     {"order_id": "o-1", "reason": "changed my mind"}),
+    ((placed(), compensate(), released()), "order.cancelled",
+     {"order_id": "o-1", "reason": "fraud"}),
+    ((*CANCELLED, failed("payment:undo", for_good=True)), "order.stuck",
+     {"order_id": "o-1", "reason": "database down", "step": "payment"}),
+)  # fmt: skip
+
+
+LATER = NOON + 7
+
+
+def _last(history: tuple[Said, ...]) -> list[Any]:
+    return given(BRIEF, *history[:-1]).when(history[-1]).sent
+
+
+@pytest.mark.parametrize(("history", "topic", "type", "id", "value"), COMMANDS)
+def test_a_command_is_as_agreed(
+    history: tuple[Said, ...], topic: str, type: str, id: str, value: dict[str, Any]
+) -> None:
+    """Topic, type, id, idempotency key and content."""
+    assert _last(history) == [SendCommand(topic, type, id, id.rpartition(":")[0], value)]
+
+
+@pytest.mark.parametrize(("history", "type", "value"), OUTCOMES)
+def test_an_outcome_is_as_agreed(history: tuple[Said, ...], type: str, value: dict[str, str]) -> None:
+    """Type and content."""
+    assert _last(history) == [SendOutcome(type, value)]
+
+
+def test_a_refused_cancel_is_as_agreed() -> None:
+    """Type and content."""
+    value = {"order_id": "o-1", "reason": "the order is completed"}
+    assert at("completed").when(cancel()).sent == [SendOutcome("order.cancel.refused", value)]
+
+
+@pytest.mark.parametrize("place", places(Running, Pausing, Compensating, CompensationPausing))
+def test_the_attempt_that_a_time_follows_is_told_by_the_state(place: str) -> None:
+    """What comes of a time-out or a pause names the attempt before as its cause: the state knows which that was."""
+    story = at(place)
+    direction: Direction = "do" if isinstance(story.state, Running | Pausing) else "undo"
+    before = story.sent[-1]
+    assert isinstance(before, SendCommand)
+    assert before.id == command_id("o-1", story.state.step, direction, story.state.attempt)
+
+
+def _request(step: str, attempt: int) -> dict[str, Any]:
+    return {"type": "saga.step.requested", "step": step, "attempt": attempt, "due_ms": LATER + 30_000}
+
+
+def _undo(step: str, attempt: int, because: object = None) -> dict[str, Any]:
+    fields = {"step": step, "attempt": attempt, "due_ms": LATER + 30_000}
+    return {"type": "saga.compensation.requested", **fields, **({"because": because} if because else {})}
+
+
+def _why(reason: str, step: str = "reservation", *, requested: bool = False) -> dict[str, Any]:
+    return {"reason": reason, "step": step, "requested": requested}
+
+
+STARTED = {
+    "type": "saga.started",
+    "order": {"order_id": "o-1", "customer_id": "ann", "total": TOTAL, "lines": LINES},
+    "digest": "digest of ann's order",
+}
+NO_FUNDS = _why("no funds", "payment")
+DECLINED: tuple[Said, ...] = (placed(), reserved(), declined())
+
+DECISIONS: tuple[tuple[tuple[Said, ...], Said, list[dict[str, Any]]], ...] = (
+    ((), placed(), [STARTED, _request("reservation", 1)]),
+    ((placed(),), reserved(), [
+        {"type": "saga.step.succeeded", "step": "reservation", "attempt": 1, "result": "r-1"},
+        _request("payment", 1),
+    ]),
+    ((placed(), reserved()), charged(), [
+        {"type": "saga.step.succeeded", "step": "payment", "attempt": 1, "result": "p-1"},
+        {"type": "saga.completed"},
+    ]),
+    ((placed(),), rejected(), [
+        {"type": "saga.step.refused", "step": "reservation", "attempt": 1, "reason": "out of stock"},
+        {"type": "saga.rolled_back", "reason": "out of stock", "step": "reservation", "requested": False},
+    ]),
+    ((placed(), reserved()), declined(), [
+        {"type": "saga.step.refused", "step": "payment", "attempt": 1, "reason": "no funds"},
+        _undo("reservation", 1, NO_FUNDS),
+    ]),
+    ((placed(),), failed("reservation:do"), [
+        {"type": "saga.step.failed", "step": "reservation", "attempt": 1, "reason": "database down",
+         "retryable": True, "retry_due_ms": LATER + 185},
+    ]),
+    ((placed(), failed("reservation:do")), WAITED, [_request("reservation", 2)]),
+    ((placed(),), failed("reservation:do", for_good=True), [
+        {"type": "saga.step.failed", "step": "reservation", "attempt": 1, "reason": "database down",
+         "retryable": False},
+        _undo("reservation", 1, _why("database down")),
+    ]),
+    ((placed(),), WAITED, [
+        {"type": "saga.step.timed_out", "step": "reservation", "attempt": 1},
+        _request("reservation", 2),
+    ]),
+    ((placed(), WAITED), WAITED, [
+        {"type": "saga.step.timed_out", "step": "reservation", "attempt": 2},
+        _undo("reservation", 1, _why("timed out")),
+    ]),
+    ((placed(),), cancel(), [
+        {"type": "saga.cancel.requested", "reason": "changed my mind"},
+        _undo("reservation", 1, _why("changed my mind", requested=True)),
+    ]),
+    ((placed(),), compensate(), [
+        {"type": "saga.operated", "operation": "saga.compensate", "operator": "olga", "reason": "fraud"},
+        _undo("reservation", 1, _why("fraud", requested=True)),
+    ]),
+    (CANCELLED, refunded(), [
+        {"type": "saga.compensation.succeeded", "step": "payment", "attempt": 1},
+        _undo("reservation", 1),
+    ]),
+    (DECLINED, released(), [
+        {"type": "saga.compensation.succeeded", "step": "reservation", "attempt": 1},
+        {"type": "saga.rolled_back", **NO_FUNDS},
+    ]),
+    (DECLINED, failed("reservation:undo"), [
+        {"type": "saga.compensation.failed", "step": "reservation", "attempt": 1, "reason": "database down",
+         "retryable": True, "retry_due_ms": LATER + 331},
+    ]),
+    (DECLINED, failed("reservation:undo", for_good=True), [
+        {"type": "saga.compensation.failed", "step": "reservation", "attempt": 1, "reason": "database down",
+         "retryable": False},
+        {"type": "saga.stuck", "step": "reservation", "attempt": 1, "reason": "database down"},
+    ]),
+    (DECLINED, WAITED, [
+        {"type": "saga.compensation.timed_out", "step": "reservation", "attempt": 1},
+        _undo("reservation", 2),
+    ]),
+    ((*DECLINED, WAITED), WAITED, [
+        {"type": "saga.compensation.timed_out", "step": "reservation", "attempt": 2},
+        {"type": "saga.stuck", "step": "reservation", "attempt": 2, "reason": "timed out"},
+    ]),
+    ((*DECLINED, WAITED, WAITED), retry(), [
+        {"type": "saga.operated", "operation": "saga.retry", "operator": "olga", "reason": "it is up again"},
+        _undo("reservation", 3),
+    ]),
+    ((*DECLINED, WAITED, WAITED), skip(), [
+        {"type": "saga.operated", "operation": "saga.skip", "operator": "olga", "reason": "done by hand"},
+        {"type": "saga.rolled_back", **NO_FUNDS},
+    ]),
+    (DECLINED, cancel(), [
+        {"type": "saga.cancel.refused", "reason": "the order is being rolled back"},
+    ]),
+    (DECLINED, skip(), [
+        {"type": "saga.operation.refused", "operation": "saga.skip", "operator": "olga", "reason": "done by hand",
+         "refusal": "needs a saga that is stuck"},
+    ]),
+    (DECLINED, charged(), [
+        {"type": "saga.reply.ignored", "reply": "payment.charged", "command": "o-1:payment:do:1",
+         "reason": "another answer of reservation is awaited"},
+    ]),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("history", "told", "events"), DECISIONS)
+def test_a_decision_is_as_agreed(history: tuple[Said, ...], told: Said, events: list[dict[str, Any]]) -> None:
+    """Its events in their order, each in full and as its type declares."""
+    decided = given(BRIEF, *history).when(told, at=LATER).events
+    assert decided == events
+    assert [misshapen(event) for event in decided] == [[] for _ in events]
+
+
+def test_every_event_is_spelled_out() -> None:
+    """The decisions above leave no type of event out."""
+    assert {event["type"] for _, _, events in DECISIONS for event in events} == set(EVENT_TYPES)

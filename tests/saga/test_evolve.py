@@ -1,0 +1,96 @@
+"""The fold: a log gives its saga's state, and what is no log of a saga is told apart from one."""
+
+from typing import Any, cast
+
+import pytest
+
+from app.saga.events import Event
+from app.saga.evolve import EVENT_TYPES, BrokenHistory, advance, evolve
+from app.saga.state import UNKNOWN, Compensating, Completed
+from tests.saga.given import WAITED, given
+from tests.saga.places import PLACES, at
+from tests.saga.shapes import DECLARED
+from tests.saga.words import BRIEF, charged, declined, order_completed, placed, released, reserved
+from topologies.order import ORDER
+
+
+def test_every_declared_event_can_be_folded() -> None:
+    """The fold knows the events that are declared, and no others."""
+    assert set(EVENT_TYPES) == set(DECLARED)
+
+
+def test_a_saga_read_from_its_log_goes_on_where_it_was() -> None:
+    """It decides as the one that lived, without having been told anything."""
+    log = [given(ORDER).when(placed()).events, given(ORDER, placed()).when(reserved()).events]
+    story = given(ORDER, *log)
+    assert story.progress.seq == 2
+    story.when(charged()).then(outcome=order_completed(), state=Completed)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_events_that_change_nothing_change_nothing(place: str) -> None:
+    """What was ignored or refused leaves the state as it is, everywhere."""
+    story = at(place)
+    quiet: list[Event] = [
+        {"type": "saga.reply.ignored", "reply": "payment.charged", "command": "x", "reason": "y"},
+        {"type": "saga.cancel.refused", "reason": "y"},
+    ]
+    assert advance(story.saga, story.progress, quiet).state == story.state
+    assert advance(story.saga, story.progress, quiet).seq == story.progress.seq + 1
+
+
+@pytest.mark.parametrize(
+    "event",
+    (
+        {"type": "saga.started", "order": {"order_id": "o-1"}, "digest": "d"},
+        {"type": "saga.flew"},
+        {"type": "saga.step.requested", "step": "payment"},
+        {"type": "saga.step.succeeded", "step": "shipping", "attempt": 1, "result": "x"},
+        {"type": "saga.compensation.requested", "step": "payment", "attempt": 1, "due_ms": 1},
+        {"type": "saga.compensation.requested", "step": "payment", "attempt": 1, "due_ms": 1, "because": {"who": "me"}},
+        {
+            "type": "saga.compensation.failed",
+            "step": "x",
+            "attempt": 1,
+            "reason": "",
+            "retryable": True,
+            "retry_due_ms": 1,
+        },
+        {"type": "saga.stuck", "step": "payment", "attempt": 1, "reason": "x"},
+        {},
+        {"type": ["saga.started"]},
+    ),
+)
+def test_an_event_that_cannot_follow_breaks_the_history(event: dict[str, Any]) -> None:
+    """A running saga can't start, be undone without a reason, fail to undo, or do what nobody knows."""
+    story = given(BRIEF, placed())
+    with pytest.raises(BrokenHistory):
+        evolve(BRIEF, story.state, cast("Event", event))
+
+
+@pytest.mark.parametrize("type", ("saga.step.requested", "saga.completed", "saga.rolled_back", "saga.stuck"))
+def test_a_history_begins_with_a_start(type: str) -> None:
+    """An event of a saga that never started is told by name."""
+    with pytest.raises(BrokenHistory, match=f"{type} cannot follow NotStarted"):
+        advance(BRIEF, UNKNOWN, [cast("Event", {"type": type})])
+
+
+def test_a_saga_keeps_what_it_still_needs() -> None:
+    """The lines go once they are reserved, the results once they are undone, and what ends keeps little."""
+    story = given(BRIEF, placed())
+    assert set(story.state.facts.order) == {"customer_id", "total", "lines"}
+    story = story.lived(reserved())
+    assert set(story.state.facts.order) == {"customer_id", "total"}
+    assert story.state.facts.results == {"reservation_id": "r-1"}
+    done = story.lived(charged())
+    assert (done.state.facts.order, len(done.state.facts.results)) == ({}, 2)
+    gone = story.lived(declined()).lived(released())
+    assert (gone.state.facts.order, gone.state.facts.results) == ({}, {})
+
+
+def test_a_state_knows_the_version_and_the_digest_it_started_with() -> None:
+    """They stay the same to the end."""
+    story = given(BRIEF, placed(), WAITED, reserved(), declined())
+    assert isinstance(story.state, Compensating)
+    end = story.lived(released())
+    assert (end.state.facts.version, end.state.facts.digest) == (1, placed().digest)

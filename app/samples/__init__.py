@@ -1,0 +1,1 @@
+"""Sample reservation and payment services, and orders to feed them."""

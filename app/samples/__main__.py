@@ -1,0 +1,6 @@
+"""`python -m app.samples`: the `saga` commands of this room by themselves."""
+
+from app.samples.cli import app
+
+if __name__ == "__main__":
+    app(prog_name="python -m app.samples")

@@ -1,0 +1,35 @@
+"""The sample reservation service: takes products out of a stock that never runs out, but for those marked so."""
+
+from collections import Counter
+
+from app.samples.service import Granted, Movement, Refusal, Service
+from app.wire import fields
+from app.wire.strict import Object
+
+SOLD_OUT = "SOLD-OUT"  # how the SKU of a product starts that is not in stock
+STOCK = "stock"
+_REST_OF_AN_ORDER: Object = {"customer_id": "", "total": {"currency": "EUR", "minor": 0}}
+
+
+def judge(data: Object) -> Granted | Refusal:
+    """Reserves all lines or none."""
+    order = fields.order(_REST_OF_AN_ORDER | data)
+    pieces: Counter[str] = Counter()
+    for line in order["lines"]:
+        pieces[line["sku"]] += line["quantity"]
+    if any(sku.startswith(SOLD_OUT) for sku in pieces):
+        return Refusal("out of stock")
+    return Granted(f"r-{order['order_id']}", tuple(Movement(STOCK, sku, number) for sku, number in pieces.items()))
+
+
+RESERVATION = Service(
+    name="reservation",
+    do="reservation.reserve",
+    done="reservation.reserved",
+    refused="reservation.rejected",
+    undo="reservation.release",
+    undone="reservation.released",
+    failed="reservation.failed",
+    result="reservation_id",
+    judge=judge,
+)

@@ -1,0 +1,59 @@
+"""What a participant answers, by the letter of the contract: a pure function of commands and earlier answers."""
+
+from dataclasses import dataclass
+
+import orjson
+
+from app.samples.commands import Command
+from app.samples.service import Granted, Movement, Refusal, Service
+
+UNDONE_BEFORE = "undone before it was done"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A reply as it is kept: its type, its value (JSON), when it was decided (ms since 1970), and what it moved."""
+
+    type: str
+    value: bytes
+    at_ms: int
+    movements: tuple[Movement, ...] = ()
+
+
+def settle(service: Service, command: Command, opposite: Answer | None, at_ms: int, *, refused: bool) -> Answer:
+    """The first answer to an effect. Raises Bad when its data are not as the contract has them.
+
+    `opposite` is the answer to the undo of this do, or to the do of this undo; `refused` turns a do down in any case.
+    """
+    if command.direction == "undo":
+        return _undone(service, command, opposite, at_ms)
+    if opposite is not None:
+        return _refusal(service, command, UNDONE_BEFORE, at_ms)
+    verdict = service.judge(command.data)
+    if isinstance(verdict, Refusal):
+        return _refusal(service, command, verdict.reason, at_ms)
+    if refused:
+        return _refusal(service, command, "refused by chance", at_ms)
+    return _done(service, command, verdict, at_ms)
+
+
+def failure(service: Service, order_id: str, reason: str, at_ms: int, *, retryable: bool) -> Answer:
+    """A technical failure; it never goes into the books, so that another attempt may succeed."""
+    value = {"order_id": order_id, "reason": reason, "retryable": retryable}
+    return Answer(service.failed, orjson.dumps(value), at_ms)
+
+
+def _done(service: Service, command: Command, granted: Granted, at_ms: int) -> Answer:
+    value = {"order_id": command.order_id, service.result: granted.result}
+    return Answer(service.done, orjson.dumps(value), at_ms, granted.movements)
+
+
+def _undone(service: Service, command: Command, done: Answer | None, at_ms: int) -> Answer:
+    """Gives back exactly what the do took, which is nothing when there was none or when it was refused."""
+    taken = done.movements if done is not None else ()
+    back = tuple(Movement(move.account, move.unit, -move.amount) for move in taken)
+    return Answer(service.undone, orjson.dumps({"order_id": command.order_id}), at_ms, back)
+
+
+def _refusal(service: Service, command: Command, reason: str, at_ms: int) -> Answer:
+    return Answer(service.refused, orjson.dumps({"order_id": command.order_id, "reason": reason}), at_ms)

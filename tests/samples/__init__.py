@@ -1,0 +1,1 @@
+"""Tests of the sample services, of the orders and of placing them."""

@@ -1,0 +1,117 @@
+"""The services on a real Kafka: commands in, replies out."""
+
+from pathlib import Path
+from statistics import median
+from time import monotonic
+
+import orjson
+import pytest
+
+from app.samples.behaviour import Behaviour
+from app.samples.payment import PAYMENT
+from app.samples.reservation import RESERVATION
+from app.wire.partition import partition_of
+from tests.samples.commands import Record, command
+from tests.samples.wire import PARTITIONS, Wire, kept, serving
+
+pytestmark = pytest.mark.broker
+GOOD = Behaviour()
+
+
+def test_each_command_is_answered(wire: Wire, tmp_path: Path) -> None:
+    """The reply has the order's key, lies where Java's partitioner puts it, and names its command."""
+    orders = [f"o-{number}" for number in range(20)]
+    with serving(wire, PAYMENT, tmp_path / "p", GOOD):
+        wire.send("payment.commands", [command(order, "payment") for order in orders])
+        replies = wire.replies(PAYMENT, 20)
+    assert sorted((reply.key or b"").decode() for reply in replies) == sorted(orders)
+    for reply in replies:
+        order = (reply.key or b"").decode()
+        assert reply.partition == partition_of(order.encode(), PARTITIONS)
+        assert reply.header("ce_type") == "payment.charged"
+        assert reply.header("ce_causationid") == f"{order}:payment:do:1"
+        assert orjson.loads(reply.value or b"") == {"order_id": order, "payment_id": f"p-{order}"}
+    assert wire.committed(PAYMENT) == 20
+
+
+def test_a_command_sent_twice_has_one_effect(wire: Wire, tmp_path: Path) -> None:
+    """Each copy is answered, with the same reply to the byte; in one batch or after another start."""
+    for starts in (1, 2):
+        with serving(wire, RESERVATION, tmp_path / "r", GOOD):
+            wire.send("reservation.commands", [command("o-1")] * 2)
+            wire.replies(RESERVATION, 2 * starts)
+    answers = wire.everything("reservation.replies")
+    assert len(answers) == 4
+    assert len({(reply.key, reply.value, reply.headers) for reply in answers}) == 1
+    assert kept(tmp_path / "r") == {"A": 5, "B": 1}
+
+
+def test_an_undo_overtakes_its_do(wire: Wire, tmp_path: Path) -> None:
+    """The undo is done with no effect, the do that comes after it is refused."""
+    with serving(wire, RESERVATION, tmp_path / "r", GOOD):
+        wire.send("reservation.commands", [command("o-1", direction="undo"), command("o-1")])
+        replies = wire.replies(RESERVATION, 2)
+    assert [reply.header("ce_type") for reply in replies] == ["reservation.released", "reservation.rejected"]
+    assert kept(tmp_path / "r") == {}
+
+
+def test_a_bad_record_holds_nobody_up(wire: Wire, tmp_path: Path) -> None:
+    """What is no command is passed over, with its neighbours answered."""
+    good = command("o-1")
+    bad = [
+        Record(b"o-1", b"no JSON", good.headers),
+        Record(b"o-1", good.value, []),
+        Record(b"o-2", good.value, good.headers),
+    ]
+    with serving(wire, RESERVATION, tmp_path / "r", GOOD):
+        wire.send("reservation.commands", [*bad, good, command("o-2")])
+        replies = wire.replies(RESERVATION, 2)
+    assert {reply.header("ce_causationid") for reply in replies} == {"o-1:reservation:do:1", "o-2:reservation:do:1"}
+    assert wire.committed(RESERVATION) == 5
+
+
+def test_a_slow_reply_holds_nobody_up(wire: Wire, tmp_path: Path) -> None:
+    """Quick replies overtake a slow one; a service that was stopped before it was due sends it after its next start."""
+    lame = Behaviour(slow=0.2, slow_ms=(60_000, 60_000))
+    commands = [command(f"o-{number}") for number in range(30)]
+    slow = {each.id for each in commands if lame.whim(each.id, "do").delay_ms}
+    assert 0 < len(slow) < 30
+    with serving(wire, RESERVATION, tmp_path / "r", lame):
+        wire.send("reservation.commands", commands)
+        quick = wire.replies(RESERVATION, 30 - len(slow))
+    assert {reply.header("ce_causationid") for reply in quick} == {each.id for each in commands} - slow
+    assert wire.committed(RESERVATION) < 30
+    with serving(wire, RESERVATION, tmp_path / "r", GOOD):
+        answered = wire.read(
+            "reservation.replies", lambda seen: slow <= {each.header("ce_causationid") for each in seen}
+        )
+    assert len({reply.header("ce_id") for reply in answered}) == 30
+    assert wire.committed(RESERVATION) == 30
+    assert kept(tmp_path / "r") == {"A": 150, "B": 30}
+
+
+def test_replies_are_lost_and_doubled_as_asked(wire: Wire, tmp_path: Path) -> None:
+    """A lost reply is never sent though its command counts as read and has worked; a doubled one is the same twice."""
+    sloppy = Behaviour(lose=0.3, duplicate=0.5)
+    commands = [command(f"o-{number}") for number in range(40)]
+    copies = {each.id: sloppy.whim(each.id, "do").copies for each in commands}
+    assert set(copies.values()) == {0, 1, 2}
+    with serving(wire, RESERVATION, tmp_path / "r", sloppy):
+        wire.send("reservation.commands", commands)
+        wire.replies(RESERVATION, sum(copies.values()))
+    replies = [reply.header("ce_causationid") for reply in wire.everything("reservation.replies")]
+    assert {id: replies.count(id) for id in copies} == copies
+    assert wire.committed(RESERVATION) == 40
+    assert kept(tmp_path / "r")["A"] == 40 * 5
+
+
+def test_an_idle_service_answers_at_once(wire: Wire, tmp_path: Path) -> None:
+    """No poll's time-out and no lingering stands between a command and its reply: a wide bound, for slow machines."""
+    took = []
+    with serving(wire, RESERVATION, tmp_path / "r", GOOD), wire.following("reservation.replies") as one_more:
+        for number in range(15):
+            begun = monotonic()
+            wire.send("reservation.commands", [command(f"o-{number}")])
+            one_more()
+            took.append(monotonic() - begun)
+    assert median(took) < 0.1

@@ -15,7 +15,7 @@ from app.wire.writer import Origin, Out
 class OutBytes(Serializer):
     """An output carries its bytes ready-made."""
 
-    def __call__(self, value: Out, *_: Any) -> bytes | None:  # type: ignore[override]
+    def __call__(self, value: Out, **_: Any) -> bytes | None:  # type: ignore[override]
         """The record's value; None is a tombstone."""
         return value.value
 

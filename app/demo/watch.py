@@ -59,7 +59,9 @@ class Watch:
         """Takes in what comes in so many seconds."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
-            self._take(self._consumer.consume(_BATCH, min(left, 0.05)))
+            first = self._consumer.poll(left)  # consume would wait for a whole batch, or for all of the time
+            if first is not None:
+                self._take([first, *self._consumer.consume(_BATCH, 0)])
 
     def seen(self) -> Seen:
         """What was taken in so far."""

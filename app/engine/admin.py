@@ -1,15 +1,17 @@
 """The saga's topics on the brokers: made when they are missing, and checked before anything is read."""
 
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
 from app.engine.errors import Refused
 from app.wire.topics import Topic, Topics
 
 _SECONDS = 15.0
+_LARGEST_BYTES = 1_000_000  # of what is sent at once to a partition; a dead letter alone can have three quarters of it
 _CREATE = "create the topics with `saga topics create`"
 
 
@@ -34,14 +36,21 @@ def create(client: dict[str, Any], topics: Topics, partitions: int, replicas: in
             f"some of the topics have {max(others)} partitions already: all need the same number, for life, "
             f"so ask for --partitions {max(others)} or use another prefix"
         )
-    made = [name for name in wanted if name not in there]
-    new = [NewTopic(name, partitions, replicas, config=wanted[name].config) for name in made]
-    for name, future in (admin.create_topics(new, operation_timeout=_SECONDS) if new else {}).items():
-        try:
-            future.result()
-        except KafkaException as error:
-            raise Refused(f"{name} could not be made: {error.args[0].str()}") from error
-    return made, [name for name in wanted if name in there]
+    new = [NewTopic(name, partitions, replicas, config=wanted[name].config) for name in wanted if name not in there]
+    asked = admin.create_topics(new, operation_timeout=_SECONDS) if new else {}
+    made = {name for name, future in asked.items() if _is_made(name, future)}
+    return [name for name in wanted if name in made], [name for name in wanted if name not in made]
+
+
+def _is_made(name: str, future: Future[None]) -> bool:
+    """False when somebody else made it meanwhile."""
+    try:
+        future.result()
+    except KafkaException as error:
+        if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
+            return False
+        raise Refused(f"{name} could not be made: {error.args[0].str()}") from error
+    return True
 
 
 def check(client: dict[str, Any], topics: Topics, min_replicas: int) -> int:
@@ -70,6 +79,11 @@ def _check_topic(topic: Topic, at: Found, min_replicas: int) -> None:
             raise Refused(
                 f"{at.name} has {name}={at.config.get(name)}, which can lose state or history: set it to {wanted}"
             )
+    if int(at.config["max.message.bytes"]) < _LARGEST_BYTES:
+        raise Refused(
+            f"{at.name} has max.message.bytes={at.config['max.message.bytes']}: "
+            f"a record that is larger would end every pod, so set it to {_LARGEST_BYTES} at least"
+        )
     if at.replicas < min_replicas:
         raise Refused(
             f"{at.name} has {at.replicas} replica{'s' * (at.replicas != 1)}, fewer than {min_replicas}: "

@@ -1,6 +1,6 @@
 """A batch: records of some partitions, decided together and committed as one transaction."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from confluent_kafka import Message, TopicPartition
@@ -37,7 +37,7 @@ class KeyState:
 
 
 class Batch:
-    """One transaction in the making, on one lane."""
+    """One transaction in the making, on one lane; it begins with the first output, or with the commit."""
 
     def __init__(
         self, lane: Lane, stores: dict[int, PartitionStore], full_name: Callable[[str], str], changelog: str
@@ -47,20 +47,23 @@ class Batch:
         self._full_name = full_name
         self._changelog = changelog
         self._ends: dict[int, int] = {}
+        self._begun = False
         self.partition = -1  # that of the record in hand
 
     def store(self, number: int) -> PartitionStore:
-        """The state of a partition that this batch holds."""
+        """The state of a partition."""
         return self._stores[number]
 
     def send(self, out: Out) -> None:
         """Adds an output; one that names no partition goes to that of the record in hand."""
+        self._begin()
         partition = self.partition if out.partition is None else out.partition
         self._lane.produce(self._full_name(out.topic), out.key, out.value, out.headers, partition)
 
-    def commit(self, positions: list[TopicPartition], group: Any) -> None:
-        """Adds the changed states, and commits all of it; the stores are written once that is done."""
-        changes = {number: store.changes() for number, store in self._stores.items()}
+    def commit(self, held: Iterable[int], positions: list[TopicPartition], group: Any) -> None:
+        """Adds what changed in the partitions held, and commits all of it; the stores are written once that is done."""
+        self._begin()
+        changes = {number: self._stores[number].changes() for number in held}
         for number, changed in changes.items():
             for key, value in changed[:-1]:
                 self._lane.produce(self._changelog, key, value, (), number)
@@ -73,6 +76,11 @@ class Batch:
                     self._stores[number].save(changed, self._ends[number])
 
         self._lane.commit(positions, group, committed)
+
+    def _begin(self) -> None:
+        if not self._begun:
+            self._begun = True
+            self._lane.begin()
 
     def _note_end(self, error: object, message: Message) -> None:
         if error is None:

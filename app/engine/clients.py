@@ -43,7 +43,8 @@ class Clients:
             "group.instance.id": self.instance,  # a restart within the session time-out moves no partitions
             "isolation.level": "read_committed",
             "session.timeout.ms": int(self.session_timeout * 1000),
-            "heartbeat.interval.ms": int(self.session_timeout * 1000 / 10),
+            # A heartbeat tells of a rebalance: until then the partitions of whoever joins or leaves wait.
+            "heartbeat.interval.ms": min(500, int(self.session_timeout * 1000 / 10)),
             "max.poll.interval.ms": int(self.poll_timeout * 1000),
             "enable.partition.eof": True,  # tells how far markers of transactions reach, which no record does
             "check.crcs": True,
@@ -68,6 +69,9 @@ class Clients:
                 "queue.buffering.max.kbytes": 1_048_576,
                 "batch.num.messages": 10_000,
                 "message.max.bytes": 2_000_000,  # a dead letter is bounded to less
+                # With more, a partition's first record for which its leader was not ready is overtaken by the next, taken
+                # as written all the same, and missing from a transaction that commits.
+                "max.in.flight.requests.per.connection": 1,
                 "retry.backoff.ms": 20,
             }
             for number in range(self.lane_count)

@@ -1,7 +1,7 @@
 """Transactional producers, each with a thread that waits for its commits, so that deciding goes on meanwhile."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from confluent_kafka import KafkaException, Producer, TopicPartition
@@ -50,6 +50,11 @@ class Lane:
             except KafkaException as error:
                 raise CommitFailed(error.args[0].str()) from error
             self._commit = None
+
+    def rest(self, seconds: float) -> None:
+        """Waits for the end of the commit that is under way, but not for longer than this."""
+        if self._commit is not None:
+            wait([self._commit], seconds)
 
     def begin(self) -> None:
         """Begins a transaction; nothing is sent yet."""

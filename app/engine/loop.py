@@ -1,32 +1,39 @@
 """The loop: reads what is there, decides it in batches, and commits each batch while the next one is decided."""
 
-import logging
-from collections import defaultdict
-from collections.abc import Callable, Mapping
+import gc
+import time
+from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any, cast
 
-from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Message, TopicPartition
 from quixstreams.context import set_message_context
 from quixstreams.kafka import BaseConsumer
 from quixstreams.models.messagecontext import MessageContext
 
 from app.engine.batch import Batch, BatchContext, Clock, KeyState
+from app.engine.horizon import Horizon
+from app.engine.inbox import Inbox
 from app.engine.lanes import Lane
+from app.engine.offsets import Place
 from app.engine.ownership import Ownership
+from app.wire.envelope import UNREADABLE, Headers
 from app.wire.writer import Out
 
-log = logging.getLogger(__name__)
 _IDLE_SECONDS = 1.0
 _BUSY_SECONDS = 0.002
 _JOINING_SECONDS = 0.05  # a poll goes on for its whole time after it has served an assignment
-_MOST_TIMERS = 500
+_QUIET_SECONDS = 0.25  # after so long without a record, positions may catch up with what is no record
+_MOST_TIMERS = 2000  # in one batch, shared by the partitions
+_MOST_SECONDS = 1.0  # to be decided in one batch: brokers end a transaction that takes too long
+_TIDY_SECONDS = 60.0
 
 Executor = Callable[[Any, Any, int, Any], None]
 Expire = Callable[[str, int, KeyState, int], list[Out]]
+Due = dict[int, list[tuple[int, bytes]]]
 
 
 class Loop:
-    """Turns of: gather records, begin a batch on an idle lane for partitions that no other lane holds."""
+    """Turns of: read, then begin a batch on an idle lane with partitions that no other lane holds."""
 
     def __init__(
         self,
@@ -36,178 +43,154 @@ class Loop:
         context: BatchContext,
         expire: Expire,
         clock: Clock,
+        horizon: Horizon,
         most: int,
     ) -> None:
         self._consumer = consumer
         self._own = ownership
+        self._inbox = Inbox(consumer, ownership, most)
         self._lanes = lanes
         self._context = context
         self._expire = expire
         self._clock = clock
-        self._most = most
-        self._backlog: dict[int, list[Message]] = defaultdict(list)
-        self._waiting = 0
-        self._drained = False
+        self._horizon = horizon
         self._held: dict[Lane, frozenset[int]] = {}
-        self._ahead: dict[tuple[str, int], int] = {}
+        self._active = self._tidied = time.monotonic()
 
     def turn(self, executors: Mapping[str, Executor]) -> None:
         """One turn. Raises when this process must end; what it did not commit is then read again."""
-        self._gather()
+        if not self._inbox.full:
+            self._inbox.read(self._patience())
+        elif self._held:
+            next(iter(self._held)).rest(_IDLE_SECONDS)
         if self._own.restoring:
             self._own.go_on_restoring()
             return
-        self._release()
-        lane = next((lane for lane in self._lanes if lane not in self._held), None)
-        if lane is not None:
-            self._begin(lane, executors)
-        if not self._held and not self._waiting:
-            self._keep_up()
+        for lane in [lane for lane in self._held if lane.idle]:
+            del self._held[lane]
+        idle = [lane for lane in self._lanes if lane not in self._held]
+        if idle:
+            self._begin(idle[0], executors)
+        if not self._held and time.monotonic() - self._tidied > _TIDY_SECONDS:
+            gc.collect()
+            self._tidied = time.monotonic()
 
     def finish(self) -> None:
-        """Waits for all commits; what was gathered beyond them is dropped, and read again by the next owner."""
-        for lane in list(self._held):
+        """Waits for all commits; what was read beyond them is dropped, and read again by the next owner."""
+        for lane in self._held:
             lane.wait()
         self._held.clear()
-        self._backlog.clear()
-        self._waiting = 0
-        self._ahead.clear()
-
-    # reading
-
-    def _gather(self) -> None:
-        epoch = self._own.epoch
-        first = self._consumer.poll(self._patience())
-        messages = [] if first is None else [first]
-        room = 2 * self._most - self._waiting - 1
-        if first is not None and room > 0:
-            messages.extend(self._consumer.consume(room, 0))
-        self._drained = len(messages) <= room
-        if epoch != self._own.epoch:
-            return  # partitions changed hands meanwhile: these are read again by whoever owns them now
-        for message in messages:
-            if message.error() is None:
-                self._backlog[cast("int", message.partition())].append(message)
-                self._waiting += 1
-            else:
-                self._note(message)
+        self._inbox.clear()
 
     def _patience(self) -> float:
-        """Seconds to wait for a record: none are waited for while something else is to be done."""
+        """Seconds to wait for a record: fewer while something else is to be done."""
         if self._own.restoring:
             return 0
         if not self._own.stores:
             return _JOINING_SECONDS
         if self._held:
             return _BUSY_SECONDS
-        if self._waiting:
+        if self._inbox.waiting:
             return 0
-        due = self._next_due()
-        return _IDLE_SECONDS if due is None else min(max(due - self._clock(), 0) / 1000, _IDLE_SECONDS)
-
-    def _note(self, message: Message) -> None:
-        error = message.error()
-        if error.code() != KafkaError._PARTITION_EOF:
-            raise KafkaException(error)
-        self._ahead[message.topic(), message.partition()] = message.offset()
-
-    # deciding
-
-    def _begin(self, lane: Lane, executors: Mapping[str, Executor]) -> None:
-        taken = self._take()
-        due = self._due(taken)
-        if not taken and not due:
-            return
-        held = frozenset(taken) | frozenset(due)
-        batch = Batch(
-            lane,
-            {number: self._own.stores[number] for number in held},
-            self._context.full_name,
-            self._context.changelog,
-        )
-        lane.begin()
-        self._held[lane] = held
-        now = self._clock()
-        self._context.enter(batch, now)
-        for number, messages in taken.items():
-            batch.partition = number
-            for message in messages:
-                self._process(message, executors)
-        for number, keys in due.items():
-            batch.partition = number
-            self._fire(batch, number, keys, now)
-        batch.commit(self._positions(taken, due), self._own.group)
-
-    def _process(self, message: Message, executors: Mapping[str, Executor]) -> None:
-        topic, offset = message.topic(), message.offset()
-        set_message_context(MessageContext(topic, message.partition(), offset, 0))
-        executors[topic](message.value(), message.key(), message.timestamp()[1], message.headers())
-
-    def _fire(self, batch: Batch, number: int, keys: list[tuple[int, bytes]], now_ms: int) -> None:
-        store = self._own.stores[number]
-        for due_ms, key in keys:
-            for out in self._expire(key.decode(), due_ms, KeyState(store, key), now_ms):
-                batch.send(out)
-
-    def _take(self) -> dict[int, list[Message]]:
-        """Up to a batch of the records of partitions that no lane holds."""
-        busy = frozenset().union(*self._held.values())
-        taken: dict[int, list[Message]] = {}
-        room = self._most
-        for number in [number for number in self._backlog if number not in busy]:
-            messages = self._backlog[number]
-            if len(messages) <= room:
-                taken[number] = self._backlog.pop(number)
-            elif room > 0:
-                taken[number], self._backlog[number] = messages[:room], messages[room:]
-            room -= len(taken.get(number, ()))
-        self._waiting -= self._most - room
-        return taken
-
-    def _due(self, taken: dict[int, list[Message]]) -> dict[int, list[tuple[int, bytes]]]:
-        """What is due in partitions that no lane holds; only once all is read, as a reply beats its time-out."""
-        if not self._drained:
-            return {}
-        busy = frozenset().union(*self._held.values())
-        now, due = self._clock(), {}
-        for number, store in self._own.stores.items():
-            if number not in busy and number not in taken and number not in self._backlog:
-                keys = store.due(now, _MOST_TIMERS)
-                if keys:
-                    due[number] = keys
-        return due
-
-    def _next_due(self) -> int | None:
-        return min(
+        due = min(
             (due for store in self._own.stores.values() if (due := store.timers.next_ms()) is not None), default=None
         )
+        most = _QUIET_SECONDS if self._ahead(frozenset()) else _IDLE_SECONDS
+        return most if due is None else min(max((due - self._clock()) / 1000, _BUSY_SECONDS), most)
 
-    # committing
-
-    def _positions(self, taken: dict[int, list[Message]], due: dict[int, Any]) -> list[TopicPartition]:
-        """How far the batch has read. Of a partition where only timers fired, some position: it makes the broker check
-        that this process still owns it."""
-        positions = self._own.positions
-        changed: dict[tuple[str, int], int] = {}
-        for messages in taken.values():
-            for message in messages:
-                changed[message.topic(), message.partition()] = message.offset() + 1
-        for number in due.keys() - taken.keys():
-            place = next(place for place in positions if place[1] == number)
-            changed[place] = positions[place]
+    def _begin(self, lane: Lane, executors: Mapping[str, Executor]) -> None:
+        """Decides what is there, on this lane; a partition is on no two lanes at a time."""
+        busy = frozenset().union(*self._held.values())
+        now, positions = self._clock(), self._own.positions
+        batch = Batch(lane, self._own.stores, self._context.full_name, self._context.changelog)
+        self._context.enter(batch, now)
+        changed = self._decide(batch, self._inbox.take(busy), executors)
         positions.update(changed)
-        return [TopicPartition(topic, number, offset) for (topic, number), offset in changed.items()]
+        due = self._due(busy, now)
+        self._fire(batch, due, now)
+        changed |= {place: positions[place] for place in self._any_place(due.keys() - _numbers(changed))}
+        changed |= self._catch_up(busy, _numbers(changed))
+        if changed:
+            positions.update(changed)
+            self._held[lane] = _numbers(changed)
+            batch.commit(self._held[lane], _offsets(changed), self._own.group)
 
-    def _release(self) -> None:
-        for lane in [lane for lane in self._held if lane.idle]:
-            del self._held[lane]
+    def _decide(
+        self, batch: Batch, taken: dict[int, list[Message]], executors: Mapping[str, Executor]
+    ) -> dict[Place, int]:
+        """Decides the records for which there is time; returns the positions behind them."""
+        read: dict[Place, int] = {}
+        end = time.monotonic() + _MOST_SECONDS
+        for number, messages in taken.items():
+            batch.partition = number
+            done = 0
+            while done < len(messages) and time.monotonic() < end:
+                message = messages[done]
+                _process(message, executors)
+                read[cast("Place", (message.topic(), number))] = cast("int", message.offset()) + 1
+                done += 1
+            self._inbox.put_back(number, messages[done:])
+        return read
 
-    def _keep_up(self) -> None:
-        """When idle, commits positions that only step over transaction markers, so that the lag is seen to be 0."""
+    def _due(self, busy: frozenset[int], now: int) -> Due:
+        """What is due in partitions that aren't busy, and in which nothing older is left to be read."""
+        due: Due = {}
+        for number, store in self._own.stores.items():
+            first = store.timers.next_ms()
+            if first is None or first > now or number in busy or number in self._inbox:
+                continue
+            until = self._horizon.until(number, self._own.positions | self._ahead(busy))
+            if until < first:
+                self._horizon.look(self._own.positions, now)
+            else:
+                due[number] = store.timers.take(min(now, until), 1 + _MOST_TIMERS // len(self._own.stores))
+        return due
+
+    def _fire(self, batch: Batch, due: Due, now: int) -> None:
+        for number, keys in due.items():
+            batch.partition = number
+            for due_ms, key in keys:
+                for out in self._expire(key.decode(), due_ms, KeyState(batch.store(number), key), now):
+                    batch.send(out)
+
+    def _any_place(self, numbers: Set[int]) -> list[Place]:
+        """Of partitions where only timers fired, some input: its position makes the broker check who owns them."""
+        return [next(place for place in self._own.positions if place[1] == number) for number in numbers]
+
+    def _catch_up(self, busy: frozenset[int], active: frozenset[int]) -> dict[Place, int]:
+        """What is ahead: of what is committed anyway, and of everything once it is quiet. In a transaction, as
+        an offset that is committed outside of one can take the group back behind what another transaction committed."""
+        if active:
+            self._active = time.monotonic()
+        quiet = time.monotonic() - self._active > _QUIET_SECONDS
+        return {place: end for place, end in self._ahead(busy).items() if quiet or place[1] in active}
+
+    def _ahead(self, busy: frozenset[int]) -> dict[Place, int]:
+        """Positions that would step over markers of transactions alone, so that the lag is seen to be 0."""
         positions = self._own.positions
-        ahead = {place: offset for place, offset in self._ahead.items() if offset > positions.get(place, offset)}
-        self._ahead.clear()
-        if ahead:
-            offsets = [TopicPartition(topic, number, offset) for (topic, number), offset in ahead.items()]
-            self._consumer.commit(offsets=offsets, asynchronous=True)
-            positions.update(ahead)
+        return {
+            place: end
+            for place, end in self._inbox.ends.items()
+            if end > positions.get(place, end) and place[1] not in busy and place[1] not in self._inbox
+        }
+
+
+def _process(message: Message, executors: Mapping[str, Executor]) -> None:
+    topic, offset = cast("str", message.topic()), cast("int", message.offset())
+    set_message_context(MessageContext(topic, cast("int", message.partition()), offset, 0))
+    executors[topic](message.value(), message.key(), message.timestamp()[1], _headers(message))
+
+
+def _headers(message: Message) -> Headers | None:
+    try:
+        return cast("Headers | None", message.headers())
+    except (SystemError, UnicodeDecodeError):  # so the client says that a header's name is not UTF-8
+        return UNREADABLE
+
+
+def _numbers(places: Iterable[Place]) -> frozenset[int]:
+    return frozenset(number for _, number in places)
+
+
+def _offsets(positions: Mapping[Place, int]) -> list[TopicPartition]:
+    return [TopicPartition(topic, number, offset) for (topic, number), offset in positions.items()]

@@ -1,39 +1,61 @@
 """Where partitions begin and end, and whether a group may go on from what it committed."""
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
-from confluent_kafka import IsolationLevel, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from app.engine.errors import Refused
 
 NONE_COMMITTED = -1001
-Bounds = dict[tuple[str, int], tuple[int, int]]
+_PASSING = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART)
+_PAUSE_SECONDS = 0.1
+Place = tuple[str, int]
+Bounds = dict[Place, tuple[int, int]]
 
 
 class UnsafeStart(Refused):
     """Going on from here could lose or repeat decisions; the message says what to look at."""
 
 
-def bounds(admin: AdminClient, partitions: Iterable[tuple[str, int]], timeout: float) -> Bounds:
+def bounds(admin: AdminClient, partitions: Iterable[Place], timeout: float) -> Bounds:
     """The first offset and the end of each partition, open transactions included."""
     wanted = [TopicPartition(topic, number) for topic, number in partitions]
     if not wanted:
         return {}
-    first = admin.list_offsets(dict.fromkeys(wanted, OffsetSpec.earliest()), request_timeout=timeout)
-    end = admin.list_offsets(
-        dict.fromkeys(wanted, OffsetSpec.latest()),
-        isolation_level=IsolationLevel.READ_UNCOMMITTED,
-        request_timeout=timeout,
-    )
-    return {(tp.topic, tp.partition): (first[tp].result().offset, end[tp].result().offset) for tp in wanted}
+    asked = partial(admin.list_offsets, request_timeout=timeout)
+
+    def ask() -> Bounds:
+        first = asked(dict.fromkeys(wanted, OffsetSpec.earliest()))
+        end = asked(dict.fromkeys(wanted, OffsetSpec.latest()), isolation_level=IsolationLevel.READ_UNCOMMITTED)
+        return {(tp.topic, tp.partition): (first[tp].result().offset, end[tp].result().offset) for tp in wanted}
+
+    return _patiently(ask, timeout)
 
 
-def starts(
-    committed: Mapping[tuple[str, int], int], limits: Bounds, changelog: str, events: str
-) -> dict[tuple[str, int], int]:
+def _patiently(ask: Callable[[], Bounds], timeout: float) -> Bounds:
+    """Asks again while a partition has no leader, as for a moment after it was made or its leader was lost."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            return ask()
+        except KafkaException as error:
+            if error.args[0].code() not in _PASSING or time.monotonic() > deadline:
+                raise
+        time.sleep(_PAUSE_SECONDS)
+
+
+def identity(admin: AdminClient, topic: str, timeout: float) -> str:
+    """What tells a topic from every other, those of its name on other brokers or made later among them."""
+    future = admin.describe_topics(TopicCollection([topic]), request_timeout=timeout)[topic]
+    return str(future.result().topic_id)
+
+
+def starts(committed: Mapping[Place, int], limits: Bounds, changelog: str, events: str) -> dict[Place, int]:
     """Where to begin to read. Raises UnsafeStart rather than begin with less state than was decided."""
-    found: dict[tuple[str, int], int] = {}
+    found: dict[Place, int] = {}
     for partition in {number for _, number in committed}:
         own = {key: offset for key, offset in committed.items() if key[1] == partition}
         _check_state(own, limits, changelog, events, partition)
@@ -41,15 +63,19 @@ def starts(
     return found
 
 
-def _check_state(
-    own: Mapping[tuple[str, int], int], limits: Bounds, changelog: str, events: str, partition: int
-) -> None:
+def _check_state(own: Mapping[Place, int], limits: Bounds, changelog: str, events: str, partition: int) -> None:
     has_state = limits[changelog, partition][1] > 0
     if has_state and all(offset == NONE_COMMITTED for offset in own.values()):
         raise UnsafeStart(
             f"{changelog}[{partition}] has state, but the group has no committed offset for any input of partition "
             f"{partition}: give the group its offsets back, or begin with another prefix"
         )
+    for (topic, _), offset in own.items() if has_state else ():
+        if offset == NONE_COMMITTED and limits[topic, partition][1] > 0:
+            raise UnsafeStart(
+                f"{topic}[{partition}] has records, but the group has no committed offset for it, as it has for other "
+                "inputs: set it by hand, to the beginning if this input is new"
+            )
     if not has_state and limits[events, partition][1] > 0:
         raise UnsafeStart(
             f"{events}[{partition}] has decisions, but {changelog}[{partition}] is empty: the state was lost, "
@@ -57,7 +83,7 @@ def _check_state(
         )
 
 
-def _start(key: tuple[str, int], committed: int, limit: tuple[int, int]) -> int:
+def _start(key: Place, committed: int, limit: tuple[int, int]) -> int:
     first, end = limit
     if committed == NONE_COMMITTED:
         return first

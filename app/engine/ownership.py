@@ -1,21 +1,22 @@
 """The partitions that this process owns: their stores and positions, and the generation that gave them."""
 
 import logging
-from pathlib import Path
+from collections import defaultdict
 from typing import Any
 
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from quixstreams.kafka import BaseConsumer
 
+from app.engine.clients import Clients
 from app.engine.errors import Ended
-from app.engine.offsets import NONE_COMMITTED, UnsafeStart, bounds, starts
+from app.engine.offsets import NONE_COMMITTED, Place, UnsafeStart, bounds, identity, starts
 from app.engine.restore import Restore
 from app.engine.store import PartitionStore
+from app.wire.topics import EVENTS, STATE, Topics
 
 log = logging.getLogger(__name__)
 _CACHED = 100_000  # sagas in memory, over all partitions: about a kilobyte each
-Place = tuple[str, int]
 
 
 class Lost(Ended):
@@ -25,21 +26,12 @@ class Lost(Ended):
 class Ownership:
     """What is owned now. `epoch` changes with each assignment, so that what was read before it can be told apart."""
 
-    def __init__(
-        self,
-        consumer: BaseConsumer,
-        client: dict[str, Any],
-        changelog: str,
-        events: str,
-        state_dir: Path,
-        patience: float,
-    ) -> None:
+    def __init__(self, consumer: BaseConsumer, clients: Clients, topics: Topics) -> None:
         self._consumer = consumer
-        self._client = client
-        self._changelog = changelog
-        self._events = events
-        self._state_dir = state_dir
-        self._patience = patience
+        self._clients = clients
+        self._inputs = {topics.full(topic) for topic in topics.inputs}
+        self._changelog = topics.full(STATE)
+        self._events = topics.full(EVENTS)
         self._restore: Restore | None = None
         self._reading: list[TopicPartition] = []
         self.epoch = 0
@@ -57,16 +49,18 @@ class Ownership:
         if not partitions:
             return
         self.epoch += 1
+        numbers = self._whole(partitions)
         committed = self._committed(partitions)
-        numbers = sorted({number for _, number in committed})
         own = [(topic, number) for topic in (self._changelog, self._events) for number in numbers]
-        limits = bounds(AdminClient(self._client), [*committed, *own], self._patience)
+        admin = AdminClient(self._clients.plain())
+        limits = bounds(admin, [*committed, *own], self._clients.patience)
         self.positions = starts(committed, limits, self._changelog, self._events)
         self._reading = [TopicPartition(topic, number, offset) for (topic, number), offset in self.positions.items()]
         self._consumer.assign(self._reading)
         self._consumer.pause(self._reading)
         self.group = self._consumer.consumer_group_metadata()
-        self._begin([place for place, offset in committed.items() if offset == NONE_COMMITTED], numbers, limits)
+        self._seed([place for place, offset in committed.items() if offset == NONE_COMMITTED])
+        self._open(identity(admin, self._changelog, self._clients.patience), numbers, limits)
         log.info("assigned", extra={"partitions": numbers})
 
     def go_on_restoring(self) -> None:
@@ -86,24 +80,50 @@ class Ownership:
         self.positions = {}
         self._reading = []
 
-    def _begin(self, fresh: list[Place], numbers: list[int], limits: dict[Place, tuple[int, int]]) -> None:
-        if fresh:  # from now on a missing offset means that it was lost
-            offsets = [TopicPartition(*place, self.positions[place]) for place in fresh]
-            self._consumer.commit(offsets=offsets, asynchronous=False)
-        cached = _CACHED // len(numbers)
-        self.stores = {number: PartitionStore(self._state_dir / str(number), cached) for number in numbers}
+    def _whole(self, partitions: list[TopicPartition]) -> list[int]:
+        """The partitions' numbers, each of which must be had of every input: its sagas have one owner."""
+        topics: dict[int, set[str]] = defaultdict(set)
+        for tp in partitions:
+            topics[tp.partition].add(tp.topic)
+        for number, found in topics.items():
+            if found != self._inputs:
+                missing = ", ".join(f"{topic}[{number}]" for topic in sorted(self._inputs - found))
+                raise UnsafeStart(
+                    f"{missing} went to another pod than the other inputs of partition {number}: "
+                    "stop all pods of the group, then start them with the same version of the topology"
+                )
+        return sorted(topics)
+
+    def _seed(self, fresh: list[Place]) -> None:
+        """From now on a missing offset means that it was lost."""
+        offsets = [TopicPartition(*place, self.positions[place]) for place in fresh]
+        for tp in self._consumer.commit(offsets=offsets, asynchronous=False) or () if offsets else ():
+            if tp.error:
+                raise Ended(f"the first offset of {tp.topic}[{tp.partition}] could not be committed: {tp.error.str()}")
+
+    def _open(self, changelog_id: str, numbers: list[int], limits: dict[Place, tuple[int, int]]) -> None:
+        folder, cached = self._clients.state_dir / self._clients.group, _CACHED // len(numbers)
+        self.stores = {number: PartitionStore(folder / str(number), changelog_id, cached) for number in numbers}
         ends = {number: limits[self._changelog, number] for number in numbers}
         for number, store in self.stores.items():
             if store.offset > ends[number][1]:
                 raise UnsafeStart(
-                    f"{store.folder} is ahead of {self._changelog}[{number}]: it belongs to another cluster or topic; "
-                    "delete the folder, or set SAGA_STATE_DIR to another one"
+                    f"{store.folder} is ahead of {self._changelog}[{number}], which has lost records since: "
+                    "find out why; to go on without them, delete the folder"
                 )
-        self._restore = Restore(self._client, self._changelog, self.stores, ends, self._patience)
+        reader = {**self._clients.plain(), "group.id": self._clients.group}
+        self._restore = Restore(reader, self._changelog, self.stores, ends, self._clients.patience)
 
     def _committed(self, partitions: list[TopicPartition]) -> dict[Place, int]:
         """What the group has committed; waits for transactions of former owners that are still open."""
-        found = self._consumer.committed(partitions, timeout=self._patience)
+        patience = self._clients.patience
+        try:
+            found = self._consumer.committed(partitions, timeout=patience)
+        except KafkaException as error:
+            raise Ended(
+                f"the group's offsets were not known for {patience:.0f} s ({error.args[0].str()}): "
+                "a transaction of a former owner stays open, or the group has no coordinator"
+            ) from error
         for tp in found:
             if tp.error:
                 raise UnsafeStart(f"the committed offset of {tp.topic}[{tp.partition}] is not known: {tp.error}")

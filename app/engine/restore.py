@@ -20,6 +20,7 @@ class RestoreStuck(Ended):
 class Restore:
     """One restoring of some partitions, in chunks, so that its caller can keep its place in the group meanwhile.
 
+    `client` names a group, as the library wants one: it is never joined, but must be one that this process may see.
     `ends` has each partition's first offset and its high watermark, read as uncommitted: the last committed transaction
     may not be readable yet (KAFKA-10167), and is waited for. So is one that a dead pod left open.
     """
@@ -70,7 +71,6 @@ class Restore:
         reader = Consumer(
             {
                 **client,
-                "group.id": f"restore-of-{self._changelog}",  # needed by the client, never joined
                 "enable.auto.commit": False,
                 "auto.offset.reset": "error",
                 "isolation.level": "read_committed",

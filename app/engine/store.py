@@ -1,5 +1,6 @@
 """The state of one partition: RocksDB on disk, what was used last in memory, and how much of the changelog is in it."""
 
+import logging
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,8 +13,11 @@ from app.engine.timers import Timers
 from app.saga.state import Progress, due_ms
 from app.wire.statedoc import decode, encode
 
-# No order id has a NUL byte, so no saga's key can be taken for this one.
+log = logging.getLogger(__name__)
+
+# No order id has a NUL byte, so no saga's key can be taken for one of these.
 _OFFSET = b"\x00changelog-offset"
+_CHANGELOG = b"\x00changelog-id"
 _WRITE_BUFFER_BYTES = 16 << 20
 _DUE = b'"due_ms":'
 
@@ -23,18 +27,18 @@ class BrokenStore(Refused):
 
 
 class PartitionStore:
-    """State by key (order id). What is set counts at once in memory, on disk once it was committed and saved."""
+    """State by key (order id). What is set counts at once in memory, on disk once it was committed and saved.
 
-    def __init__(self, folder: Path, cached: int) -> None:
+    `changelog` is the identity of the topic that has it all: what is there of another topic, or broken, is made anew.
+    """
+
+    def __init__(self, folder: Path, changelog: str, cached: int) -> None:
         self.folder = folder
         self.timers = Timers()
         self._cached = cached
         self._cache: dict[bytes, Progress] = {}
         self._dirty: dict[bytes, Progress] = {}
-        self._db = _open(folder)
-        for key, value in cast("Iterable[tuple[bytes, bytes]]", self._db.items()):
-            if _DUE in value:
-                self._note_due(key, decode(value))
+        self._db = self._opened(changelog.encode())
 
     @property
     def offset(self) -> int:
@@ -56,16 +60,12 @@ class PartitionStore:
         """Puts a saga; the next `changes` has it."""
         self._cache.pop(key, None)  # so that the cache is in the order of last use
         self._cache[key] = self._dirty[key] = progress
-
-    def due(self, now_ms: int, most: int) -> list[tuple[int, bytes]]:
-        """Up to so many (due time, key) that are due by now and still wait for just that time, the earliest first."""
-        return [(due, key) for due, key in self.timers.take(now_ms, most) if self._waits_for(key) == due]
+        self.timers.note(key, due_ms(progress.state))
 
     def changes(self) -> list[tuple[bytes, bytes]]:
         """What was set since the last time: one (key, document) for each key, in the order of the first set."""
         changed = [(key, encode(progress)) for key, progress in self._dirty.items()]
-        for key, progress in self._dirty.items():
-            self._note_due(key, progress)
+        self._shrink()
         self._dirty.clear()
         return changed
 
@@ -79,27 +79,20 @@ class PartitionStore:
                 batch.put(key, value)
         batch.put(_OFFSET, b"%d" % offset)
         self._db.write(batch)
-        self._shrink()
 
     def restore(self, changed: list[tuple[bytes, bytes | None]], offset: int) -> None:
         """Takes in what the changelog has; only before the store is used."""
         self.save(changed, offset)
         for key, value in changed:
-            if value is not None and _DUE in value:
-                self._note_due(key, decode(value))
+            self._note(key, value)
 
     def close(self) -> None:
         """Lets go of the folder."""
         self._db.close()
 
-    def _waits_for(self, key: bytes) -> int | None:
-        progress = self.get(key)
-        return None if progress is None else due_ms(progress.state)
-
-    def _note_due(self, key: bytes, progress: Progress) -> None:
-        due = due_ms(progress.state)
-        if due is not None:
-            self.timers.add(due, key)
+    def _note(self, key: bytes, value: bytes | None) -> None:
+        waits = value is not None and _DUE in value
+        self.timers.note(key, due_ms(decode(value).state) if value is not None and waits else None)
 
     def _shrink(self) -> None:
         excess = len(self._cache) - self._cached
@@ -108,23 +101,65 @@ class PartitionStore:
                 if key not in self._dirty:
                     del self._cache[key]
 
+    def _opened(self, changelog: bytes) -> Rdict:
+        """The store with what it has, or an empty one when that can't be used."""
+        there = self.folder.exists()
+        db = _open(self.folder)
+        if db is not None and self._is_of(db, changelog):
+            return db
+        if db is not None:
+            db.close()
+        if there:
+            log.warning("local state can't be used, and is made anew", extra={"folder": str(self.folder)})
+        shutil.rmtree(self.folder)
+        self.timers = Timers()
+        made = Rdict(str(self.folder), _options())
+        made.put(_CHANGELOG, changelog)
+        return made
 
-def _open(folder: Path) -> Rdict:
-    """Opens or makes the store. What is broken is made anew: the changelog has it all."""
+    def _is_of(self, db: Rdict, changelog: bytes) -> bool:
+        """Notes who waits for the time; False when not all can be read, or when it is another changelog's."""
+        at = db.iter()
+        at.seek_to_first()
+        try:
+            if db.get(_CHANGELOG) != changelog:
+                return False
+            while at.valid():
+                value = cast("bytes", at.value())
+                if _DUE in value:
+                    self._note(cast("bytes", at.key()), value)
+                at.next()
+            at.status()  # an iteration that meets a broken block just ends
+        except Exception as error:  # rocksdict raises nothing narrower
+            if not _is_broken(error):
+                raise
+            return False
+        return True
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder for state, unless it is there. Raises BrokenStore."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return Rdict(str(folder), _options())
     except OSError as error:
         raise BrokenStore(
             f"make {folder} writable, or set SAGA_STATE_DIR to a folder that is: {error.strerror}"
         ) from error
-    except Exception as error:  # rocksdict raises nothing narrower
-        if not str(error).startswith("Corruption"):
-            raise BrokenStore(
-                f"the state in {folder} can't be opened ({error}); is another process using it?"
-            ) from error
-        shutil.rmtree(folder)
+
+
+def _open(folder: Path) -> Rdict | None:
+    """Opens or makes the store; None when it is broken. Raises BrokenStore."""
+    make_folder(folder)
+    try:
         return Rdict(str(folder), _options())
+    except Exception as error:  # rocksdict raises nothing narrower
+        if _is_broken(error):
+            return None
+        raise BrokenStore(f"the state in {folder} can't be opened ({error}); is another process using it?") from error
+
+
+def _is_broken(error: Exception) -> bool:
+    return str(error).startswith("Corruption") or "No such file" in str(error)
 
 
 def _options() -> Options:

@@ -5,10 +5,11 @@ import socket
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-NAME = re.compile(r"[A-Za-z0-9._-]{0,100}")
+PREFIX = re.compile(r"[A-Za-z0-9._-]{0,100}")
+NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
 Compression = Annotated[str, Field(pattern="^(none|gzip|snappy|lz4|zstd)$")]
 
 
@@ -22,7 +23,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="SAGA_", frozen=True, extra="ignore")
 
     kafka_bootstrap: str = Field(
-        "127.0.0.1:9092", description="Kafka brokers to start from: host:port, with commas between"
+        "127.0.0.1:9092", min_length=1, description="Kafka brokers to start from: host:port, with commas between"
     )
     topic_prefix: str = Field("", description="put before every topic's name, and before the group's")
     group: str = Field("saga-orchestrator", description="consumer group that the pods share")
@@ -56,9 +57,10 @@ class Settings(BaseSettings):
 
     @field_validator("topic_prefix", "group", "instance_id")
     @classmethod
-    def _named(cls, value: str) -> str:
-        if NAME.fullmatch(value) is None:
-            raise ValueError(f"must match {NAME.pattern}")
+    def _named(cls, value: str, info: ValidationInfo) -> str:
+        allowed = PREFIX if info.field_name == "topic_prefix" else NAME
+        if allowed.fullmatch(value) is None:
+            raise ValueError(f"must match {allowed.pattern}")
         return value
 
     @property

@@ -8,7 +8,13 @@ from app.wire.bad import Bad
 from app.wire.fields import MAX_TEXT
 from app.wire.strict import Object, parse
 
+
+class _Unreadable(tuple[tuple[str, bytes | None], ...]):
+    __slots__ = ()
+
+
 Headers = Sequence[tuple[str, bytes | None]]
+UNREADABLE: Headers = _Unreadable()  # stands for headers of which the client can't even make a list
 MAX_HEADER_BYTES = 256 * 1024
 _LENGTHS = 2 * 5  # bytes: at most what a header's two lengths take on the wire
 _STRUCTURED = b"application/cloudevents+json"
@@ -27,6 +33,8 @@ class Envelope:
 
 def read(value: bytes | None, headers: Headers | None) -> Envelope:
     """The envelope of a record. Raises Bad when it is malformed or too large."""
+    if headers is UNREADABLE:
+        raise Bad("malformed", "the name of a header is not UTF-8")
     named = dict(headers) if headers else {}
     content_type = named.get("content-type")
     if content_type is not None and content_type.lower().startswith(_STRUCTURED):

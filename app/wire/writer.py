@@ -12,7 +12,7 @@ from app.saga.facts import fact
 from app.saga.identity import outcome_id
 from app.saga.verdict import Decision
 from app.wire.bad import Bad
-from app.wire.envelope import MAX_HEADER_BYTES, Headers, header_bytes
+from app.wire.envelope import MAX_HEADER_BYTES, UNREADABLE, Headers, header_bytes
 from app.wire.times import rfc3339
 from app.wire.topics import DEAD_LETTERS, EVENTS, OUTCOMES
 
@@ -118,7 +118,7 @@ def dead_letter(origin: Origin, key: bytes | None, value: bytes | None, headers:
     ]
     kept = _fitting(headers or ())
     cut = len(value or b"") > MAX_DEAD_LETTER_BYTES or len(key or b"") > MAX_HEADER_BYTES
-    if cut or len(kept) < len(headers or ()):
+    if cut or headers is UNREADABLE or len(kept) < len(headers or ()):
         errors.append(("truncated", "true"))
         errors.append(("sha256", sha256(value or b"").hexdigest()))
     shown = value[:MAX_DEAD_LETTER_BYTES] if value is not None else None

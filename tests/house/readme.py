@@ -29,7 +29,7 @@ def renewed(text: str) -> str:
         found = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
         if len(found.findall(text)) != 1:
             raise ValueError(f"README.md must have {begin.strip()} and {end} once")
-        text = found.sub(lambda _, whole=begin + part + end: whole, text)
+        text = found.sub((begin + part + end).replace("\\", r"\\"), text)
     return text
 
 

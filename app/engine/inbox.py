@@ -1,0 +1,96 @@
+"""Records that were read and are not decided yet, by partition."""
+
+from collections import defaultdict
+from collections.abc import Set
+from typing import cast
+
+from confluent_kafka import KafkaError, KafkaException, Message
+from quixstreams.kafka import BaseConsumer
+
+from app.engine.offsets import Place
+from app.engine.ownership import Ownership
+
+_MOST_BYTES = 32 << 20
+_CHUNK = 200  # few enough that a chunk of the largest records there can be is bearable too
+
+
+class Inbox:
+    """Reads two batches ahead, or so many bytes. Records of one partition are in the order of their topics' offsets."""
+
+    def __init__(self, consumer: BaseConsumer, ownership: Ownership, most: int) -> None:
+        self._consumer = consumer
+        self._own = ownership
+        self._most = most
+        self._records: dict[int, list[Message]] = defaultdict(list)
+        self._bytes = 0
+        self.waiting = 0
+        self.ends: dict[Place, int] = {}  # where partitions were last seen to end, markers of transactions counted
+
+    def __contains__(self, partition: int) -> bool:
+        return partition in self._records
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more may be read for now."""
+        return self.waiting >= 2 * self._most or self._bytes >= _MOST_BYTES
+
+    def read(self, seconds: float) -> None:
+        """Takes in what there is, and waits so long for a first record. Raises what makes reading on unsafe."""
+        epoch = self._own.epoch
+        messages = self._fetch(seconds)
+        if epoch != self._own.epoch:
+            return  # partitions changed hands meanwhile: these are read again by whoever owns them now
+        for message in messages:
+            if message.error() is None:
+                self._records[cast("int", message.partition())].append(message)
+                self.waiting += 1
+                self._bytes += len(message)
+            else:
+                self._note(message)
+
+    def take(self, busy: Set[int]) -> dict[int, list[Message]]:
+        """Up to a batch of records of partitions that aren't busy."""
+        taken: dict[int, list[Message]] = {}
+        room = self._most
+        for number in [number for number in self._records if number not in busy]:
+            messages = self._records[number]
+            if len(messages) <= room:
+                taken[number] = self._records.pop(number)
+            elif room > 0:
+                taken[number], self._records[number] = messages[:room], messages[room:]
+            room -= len(taken.get(number, ()))
+        self.waiting -= self._most - room
+        self._bytes -= sum(len(message) for messages in taken.values() for message in messages)
+        return taken
+
+    def put_back(self, partition: int, messages: list[Message]) -> None:
+        """Records that were taken last, but for which there was no time."""
+        if messages:
+            self._records[partition] = messages + self._records.get(partition, [])
+            self.waiting += len(messages)
+            self._bytes += sum(map(len, messages))
+
+    def clear(self) -> None:
+        """Forgets all: it is read again by the next owner."""
+        self._records.clear()
+        self.ends.clear()
+        self.waiting = self._bytes = 0
+
+    def _fetch(self, seconds: float) -> list[Message]:
+        first = self._consumer.poll(seconds)
+        messages = [] if first is None else [first]
+        drained, size = first is None, sum(map(len, messages))
+        room = 2 * self._most - self.waiting
+        while not drained and len(messages) < room and self._bytes + size < _MOST_BYTES:
+            asked = min(_CHUNK, room - len(messages))
+            more = self._consumer.consume(asked, 0)
+            drained = len(more) < asked
+            size += sum(map(len, more))
+            messages += more
+        return messages
+
+    def _note(self, message: Message) -> None:
+        error = cast("KafkaError", message.error())
+        if error.code() != KafkaError._PARTITION_EOF:
+            raise KafkaException(error)
+        self.ends[cast("str", message.topic()), cast("int", message.partition())] = cast("int", message.offset())

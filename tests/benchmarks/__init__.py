@@ -1,0 +1,1 @@
+"""Throughput and latency of the product beside its peers: `make bench`."""

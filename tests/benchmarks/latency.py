@@ -1,0 +1,95 @@
+"""Latency in open loop: from the instant an order was due to be placed to the reading of its final outcome."""
+
+import time
+from threading import Event, Thread
+from typing import Any
+
+from confluent_kafka import Consumer
+
+from tests.benchmarks.clients import Cluster, Sender, header, reader, waiting
+from tests.benchmarks.figures import percentile
+from tests.benchmarks.messages import FINAL, OUTCOMES, Orders
+from tests.benchmarks.participants import participants
+from tests.benchmarks.processes import Processes
+
+_LAST_SECONDS = 15.0  # waited for the last outcomes
+
+
+class Outcomes(Thread):
+    """Notes when (by the performance counter) the final outcome of each order was first read, until all are there."""
+
+    def __init__(self, consumer: Consumer, orders: Orders, count: int) -> None:
+        super().__init__(name="outcomes", daemon=True)
+        self._consumer = consumer
+        self._orders = orders
+        self._count = count
+        self._ending = Event()
+        self.at: dict[int, float] = {}
+
+    def run(self) -> None:
+        """Reads."""
+        while len(self.at) < self._count and not self._ending.is_set():
+            messages = waiting(self._consumer, 0.1)
+            now = time.perf_counter()
+            for message in messages:
+                number = self._orders.number(message.key().decode())
+                if number is not None and header(message, "ce_type") in FINAL:
+                    self.at.setdefault(number, now)
+        self._consumer.close()
+
+    def finish(self, seconds: float) -> None:
+        """Waits for the last ones, at most so long."""
+        self.join(seconds)
+        self._ending.set()
+        self.join()
+
+
+class Pace:
+    """Places orders at a fixed rate, and notes the processor time used from the first measured one on."""
+
+    def __init__(self, rate: float, warmup_seconds: float, seconds: float) -> None:
+        self._rate = rate
+        self.skipped = round(rate * warmup_seconds)
+        self.count = self.skipped + round(rate * seconds)
+        self.started = 0.0
+
+    def due(self, number: int) -> float:
+        """When, by the performance counter, an order is placed."""
+        return self.started + number / self._rate
+
+    def place(self, sender: Sender, orders: Orders, tested: Processes, broker: Processes) -> tuple[float, float]:
+        """Places all orders, each when it is due; returns the processor seconds of the orchestrator and the broker."""
+        records = [orders.place(number) for number in range(self.count)]
+        cpu, broker_cpu = tested.cpu_seconds(), broker.cpu_seconds()
+        self.started = time.perf_counter()
+        for number, record in enumerate(records):
+            time.sleep(max(0.0, self.due(number) - time.perf_counter()))
+            if number == self.skipped:
+                cpu, broker_cpu = tested.cpu_seconds(), broker.cpu_seconds()
+            sender.send(record)
+        sender.flush()
+        return tested.cpu_seconds() - cpu, broker.cpu_seconds() - broker_cpu
+
+
+def latency(cluster: Cluster, orders: Orders, pace: Pace, tested: Processes, broker: Processes) -> dict[str, Any]:
+    """Places orders at the pace, with instant participants; times are in milliseconds."""
+    with participants(cluster, orders):
+        outcomes = Outcomes(reader(cluster, (OUTCOMES,), "end"), orders, pace.count)
+        outcomes.start()
+        sender = Sender(cluster, linger_ms=0)
+        cpu, broker_cpu = pace.place(sender, orders, tested, broker)
+        outcomes.finish(_LAST_SECONDS)
+    measured = range(pace.skipped, pace.count)
+    took = sorted(1_000 * (outcomes.at[number] - pace.due(number)) for number in measured if number in outcomes.at)
+    return {
+        "test": "latency",
+        "orders": pace.count,
+        "missing": len(measured) - len(took),
+        **{f"{name}_ms": percentile(took, share) for name, share in _SHARES.items()},
+        "cpu_s_per_1000": cpu * 1_000 / len(measured),
+        "broker_cpu_s_per_1000": broker_cpu * 1_000 / len(measured),
+        "peak_mib": tested.peak_mib(),
+    }
+
+
+_SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}

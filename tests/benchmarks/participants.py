@@ -1,0 +1,37 @@
+"""Both participants, answering every command at once, in a process of their own."""
+
+import multiprocessing
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.synchronize import Event
+
+from tests.benchmarks.clients import Cluster, Sender, Trouble, header, reader, waiting
+from tests.benchmarks.messages import COMMANDS, Orders
+
+_READY_SECONDS = 30.0
+
+
+@contextmanager
+def participants(cluster: Cluster, orders: Orders) -> Iterator[None]:
+    """They answer within the block whatever is asked after it began."""
+    context = multiprocessing.get_context("spawn")  # a fork would copy threads of clients in an undefined state
+    ready, ending = context.Event(), context.Event()
+    process = context.Process(target=_serve, args=(cluster, orders, ready, ending), daemon=True)
+    process.start()
+    try:
+        if not ready.wait(_READY_SECONDS):
+            raise Trouble(f"the participants were not ready within {_READY_SECONDS:.0f} s")
+        yield
+    finally:
+        ending.set()
+        process.join(_READY_SECONDS)
+
+
+def _serve(cluster: Cluster, orders: Orders, ready: Event, ending: Event) -> None:
+    consumer, sender = reader(cluster, COMMANDS, "end"), Sender(cluster, linger_ms=0)
+    driver = multiprocessing.parent_process()
+    ready.set()
+    while not ending.is_set() and driver is not None and driver.is_alive():
+        for message in waiting(consumer, 0.1):
+            sender.send(orders.answer(message.key().decode(), header(message, "ce_type"), header(message, "ce_id")))
+    consumer.close()

@@ -1,0 +1,105 @@
+"""Rounds: in each, every orchestrator alone does the same, on the same broker; the order turns with every round."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import isnan
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.clients import Trouble
+from tests.benchmarks.figures import Run
+from tests.benchmarks.peers import Driver, Peer, running
+from tests.benchmarks.site import Site
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is measured: drains of so many orders (0: none), and rates (orders a second) with the seconds of each."""
+
+    rounds: int
+    warm_up_share: float
+    drain: int
+    rates: tuple[tuple[int, int], ...]
+    lead_seconds: int = 3  # at the same rate, before latency is measured
+
+
+def play(plan: Plan, peers: Sequence[Peer], driver: Driver, bootstrap: str, home: Path, say: Say) -> Iterator[Run]:
+    """The runs, as they are done. Before the first round one that doesn't count warms the broker up."""
+
+    def run(number: int, peer: Peer, what: Plan) -> Run:
+        prefix = f"{number}-{peer.name.replace(' ', '-')}."
+        return _Playing(what, peer, driver, Site(bootstrap, prefix, home / prefix), number, say).run()
+
+    first = run(0, peers[0], replace(plan, rates=plan.rates[:1]))
+    yield replace(first, figures={})
+    for number in range(1, plan.rounds + 1):
+        for peer in peers if number % 2 else reversed(peers):
+            yield run(number, peer, plan)
+
+
+class _Playing:
+    """One orchestrator in one round."""
+
+    def __init__(self, plan: Plan, peer: Peer, driver: Driver, site: Site, number: int, say: Say) -> None:
+        self._plan = plan
+        self._peer = peer
+        self._driver = driver
+        self._site = site
+        self._number = number
+        self._tell = say
+        self._placed = 0
+        self._figures: dict[str, float] = {}
+
+    def run(self) -> Run:
+        """Starts it, warms it up, measures it, looks whether all was right."""
+        wrong: Sequence[str]
+        try:
+            with running(self._peer, self._site) as pid:
+                self._measure(pid)
+                wrong = self._driver.verify(self._site.prefix, self._placed)
+        except Trouble as trouble:
+            wrong = (str(trouble),)
+        for sentence in wrong:
+            self._say(f"WRONG: {sentence}")
+        return Run(self._number, self._peer.name, self._figures, wrong)
+
+    def _measure(self, pid: int) -> None:
+        self._drain(pid, round(self._peer.warm_up * self._plan.warm_up_share), freeze=False)
+        if self._plan.drain:
+            self._note_drain(self._drain(pid, self._plan.drain, freeze=True))
+        for rate, seconds in self._plan.rates:
+            self._latency(pid, rate, seconds)
+
+    def _drain(self, pid: int, count: int, *, freeze: bool) -> dict[str, Any]:
+        self._placed += count
+        return self._driver.measure(
+            "drain", self._site.prefix, pid, orders=count, freeze=str(freeze).lower(), timeout=150
+        )
+
+    def _note_drain(self, result: dict[str, Any]) -> None:
+        self._note("drain: sagas/s", result["sagas_per_s"])
+        self._note("drain: CPU s per 1,000", result["cpu_s_per_1000"])
+        self._note("drain: broker CPU s per 1,000", result["broker_cpu_s_per_1000"])
+        self._note("drain: peak memory MiB", result["peak_mib"])
+        self._say(f"drain of {self._plan.drain:,}: {result['sagas_per_s']:,.0f} sagas/s")
+
+    def _latency(self, pid: int, rate: int, seconds: int) -> None:
+        lead = self._plan.lead_seconds
+        self._placed += rate * (lead + seconds)
+        result = self._driver.measure("latency", self._site.prefix, pid, rate=rate, seconds=seconds, warmup=lead)
+        for name in ("p50", "p90", "p99", "max"):
+            self._note(f"{rate}/s: {name} ms", result[f"{name}_ms"])
+        self._note(f"{rate}/s: CPU s per 1,000", result["cpu_s_per_1000"])
+        self._say(f"latency at {rate}/s: p50 {result['p50_ms']:.0f} ms, p99 {result['p99_ms']:.0f} ms")
+        if result["missing"]:
+            raise Trouble(f"{result['missing']} of the orders at {rate}/s had no outcome in time")
+
+    def _note(self, name: str, value: float) -> None:
+        if value and not isnan(value):  # 0 where the system doesn't tell
+            self._figures[name] = value
+
+    def _say(self, line: str) -> None:
+        when = f"round {self._number}" if self._number else "to warm up"
+        self._tell(f"{when}, {self._peer.name}: {line}")

@@ -1,0 +1,48 @@
+"""The figures of all rounds as one plain table."""
+
+from collections.abc import Iterator, Sequence
+
+from tests.benchmarks.figures import Run, Spread, names, of_peer, ratio
+
+_NONE = "-"
+
+
+def table(runs: Sequence[Run], peers: Sequence[str]) -> str:
+    """A row for each figure: median and spread of each peer, then the first one's ratio to each of the others."""
+    ours, *others = peers
+    head = ["median (lowest - highest)", *peers, *(f"{ours} / {other}" for other in others)]
+    rows = [head, *(_row(runs, peers, name) for name in names(runs))]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(_aligned(row, widths)).rstrip() for row in rows)
+
+
+def verdict(runs: Sequence[Run], ours: str, theirs: str, name: str) -> str:
+    """One sentence on how many times a rate of ours is that of theirs."""
+    times = ratio(runs, ours, theirs, name)
+    return f"{name}: {ours} is at {_shown(times)} times {theirs}" if times else f"{name}: nothing to compare"
+
+
+def _row(runs: Sequence[Run], peers: Sequence[str], name: str) -> list[str]:
+    ours, *others = peers
+    own = (_shown(of_peer(runs, peer, name)) for peer in peers)
+    return [name, *own, *(_shown(ratio(runs, ours, other, name)) for other in others)]
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
+    yield row[0].ljust(widths[0])
+    yield from (cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))
+
+
+def _shown(values: Spread | None) -> str:
+    if values is None:
+        return _NONE
+    if values.low == values.high:
+        return number(values.median)
+    return f"{number(values.median)} ({number(values.low)} - {number(values.high)})"
+
+
+def number(value: float) -> str:
+    """Three digits that mean something, or all of those before the point."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 1 else f"{value:.3f}"

@@ -1,0 +1,38 @@
+"""The table of a benchmark."""
+
+import pytest
+
+from tests.benchmarks.figures import Run
+from tests.benchmarks.table import number, table, verdict
+
+RUNS = [
+    Run(1, "ours", {"drain: sagas/s": 4_000.0, "5/s: p50 ms": 20.0}),
+    Run(1, "theirs", {"drain: sagas/s": 1_000.0}),
+    Run(2, "theirs", {"drain: sagas/s": 1_000.0}),
+    Run(2, "ours", {"drain: sagas/s": 6_000.0, "5/s: p50 ms": 20.0}),
+]
+
+
+def test_the_table_has_medians_spreads_and_ratios() -> None:
+    """Columns are aligned, a single value has no spread, and what was not measured is a dash."""
+    assert table(RUNS, ["ours", "theirs"]).splitlines() == [
+        "median (lowest - highest)                   ours  theirs       ours / theirs",
+        "drain: sagas/s             5,000 (4,000 - 6,000)   1,000  5.00 (4.00 - 6.00)",
+        "5/s: p50 ms                                 20.0       -                   -",
+    ]
+
+
+def test_the_verdict_is_a_ratio() -> None:
+    """It says how many times the one is the other, or that there is nothing to compare."""
+    assert verdict(RUNS, "ours", "theirs", "drain: sagas/s") == (
+        "drain: sagas/s: ours is at 5.00 (4.00 - 6.00) times theirs"
+    )
+    assert verdict(RUNS, "ours", "theirs", "5/s: p50 ms") == "5/s: p50 ms: nothing to compare"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), ((12345.6, "12,346"), (123.4, "123"), (12.34, "12.3"), (1.234, "1.23"), (0.1234, "0.123"))
+)
+def test_numbers_have_about_three_digits(value: float, text: str) -> None:
+    """Big numbers are grouped by thousands, small ones keep their digits after the point."""
+    assert number(value) == text

@@ -1,0 +1,136 @@
+"""Taking partitions over on a real broker: refused rather than begun with less than was decided."""
+
+import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from app.engine.clients import Clients
+from app.engine.errors import Ended, Refused
+from app.engine.offsets import UnsafeStart, identity
+from app.engine.store import PartitionStore
+from tests.devkafka.support import LIMIT, transactional_producer
+from tests.engine.owner import Place
+
+pytestmark = pytest.mark.broker
+
+
+def refusal(place: Place, *inputs: str) -> str:
+    """Why a pod won't take over."""
+    with place.owner(inputs=inputs) as owner, pytest.raises(Refused) as refused:
+        owner.start()
+    return str(refused.value)
+
+
+def test_fresh_topics_are_taken_over(place: Place) -> None:
+    """A group that never committed begins at the beginning, and commits that at once: from then on it is known."""
+    place.create(2)
+    place.write("order.requests", 3)
+    with place.owner() as owner:
+        owner.start()
+        owner.restored()
+        assert set(owner.own.positions.values()) == {0}
+        assert len(owner.own.positions) == len(place.topics.inputs) * 2
+        committed = owner.consumer.committed(owner.assigned, LIMIT)
+        assert [tp.offset for tp in committed] == [0] * len(owner.assigned)
+
+
+def test_a_changelog_without_a_group_is_refused(place: Place) -> None:
+    """The stock library skips the whole changelog here, and begins with empty state in silence."""
+    place.create()
+    place.write("saga.state")
+    assert "has state, but the group has no committed offset for any input" in refusal(place)
+
+
+def test_an_input_whose_offset_was_lost_is_refused(place: Place) -> None:
+    """Its records would all be read again."""
+    place.create()
+    place.write("saga.state")
+    place.write("order.requests", 2)
+    place.commit(order_requests=-1)
+    assert "order.requests[0] has records, but the group has no committed offset for it" in refusal(place)
+
+
+def test_events_without_a_changelog_are_refused(place: Place) -> None:
+    """State that was deleted is not taken for state that never was."""
+    place.create()
+    place.write("saga.events")
+    assert "saga.state[0] is empty: the state was lost" in refusal(place)
+
+
+def test_an_input_whose_records_were_deleted_is_refused(place: Place) -> None:
+    """The stock library deletes its state here, and goes on with what is left."""
+    place.create()
+    place.write("order.requests", 5)
+    place.commit(order_requests=2)
+    before = TopicPartition(place.full("order.requests"), 0, 4)
+    place.admin.delete_records([before])[before].result(LIMIT)
+    assert "order.requests[0] was deleted up to 4, but the group has read it up to 2 only" in refusal(place)
+
+
+def test_an_input_that_was_made_anew_is_refused(place: Place) -> None:
+    """The group's offset says nothing of a topic that is shorter than it."""
+    place.create()
+    place.commit(order_requests=7)
+    assert "order.requests[0] ends at 0, but the group has read it up to 7" in refusal(place)
+
+
+def test_a_local_store_ahead_of_its_changelog_is_refused(place: Place) -> None:
+    """The changelog lost records that this pod had seen committed: what they led to elsewhere is not lost."""
+    place.create()
+    place.write("saga.state", 2)
+    place.commit()
+    clients = place.clients()
+    its_id = identity(AdminClient(place.client), place.changelog, LIMIT)
+    store = PartitionStore(clients.state_dir / clients.group / "0", its_id, 10)
+    store.save([(b"a", b"{}")], 3)
+    store.close()
+    told = refusal(place)
+    assert "is ahead of" in told
+    assert "which has lost records since" in told
+
+
+def test_state_of_a_changelog_that_was_made_anew_is_dropped(place: Place) -> None:
+    """A folder that was left behind by former topics of the same names is no reason to refuse, and is not believed."""
+    place.create()
+    place.commit()
+    clients = place.clients()
+    store = PartitionStore(clients.state_dir / clients.group / "0", "that of former topics", 10)
+    store.save([(b"a", b"{}")], 3)
+    store.close()
+    with place.owner() as owner:
+        owner.start()
+        owner.restored()
+        assert (owner.own.stores[0].get(b"a"), owner.own.stores[0].offset) == (None, 0)
+
+
+def test_a_pod_that_was_given_only_some_inputs_of_a_partition_is_refused(place: Place) -> None:
+    """While pods of two versions of a topology are in the group, a partition's inputs can go to different pods."""
+    place.create()
+    told = refusal(place, place.full("order.requests"), place.full("payment.replies"))
+    assert "reservation.replies[0]" in told
+    assert "went to another pod than the other inputs of partition 0: stop all pods" in told
+
+
+def test_an_open_transaction_of_a_former_owner_is_waited_for(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the group committed is known only when it ends; a position from before would repeat its decisions."""
+    place.create()
+    place.write("order.requests", 3)
+    place.commit()
+    former = transactional_producer(place.client["bootstrap.servers"], f"{place.group}.former.0")
+    with place.owner("former") as owner:
+        owner.start()
+        group = owner.consumer.consumer_group_metadata()
+        former.begin_transaction()
+        former.produce(place.full("saga.events"), b"{}")
+        former.send_offsets_to_transaction([TopicPartition(place.full("order.requests"), 0, 3)], group, LIMIT)
+        asked = [TopicPartition(place.full("order.requests"), 0)]
+        monkeypatch.setattr(Clients, "patience", 1.0)
+        with pytest.raises(Ended, match=r"not known for 1 s .*: a transaction of a former owner stays open"):
+            owner.own._committed(asked)
+        former.commit_transaction(LIMIT)
+        assert owner.own._committed(asked) == {(asked[0].topic, 0): 3}
+
+
+def test_an_unsafe_start_counts_as_a_refusal() -> None:
+    """The command ends with the exit code that says: change something first."""
+    assert issubclass(UnsafeStart, Refused)

@@ -1,0 +1,142 @@
+"""Lives of pods on the real broker: of one name at the same time, ended early, and with slow records."""
+
+import gc
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from app.engine.application import SagaApplication
+from app.engine.batch import BatchContext
+from app.engine.errors import Ended
+from app.engine.horizon import Horizon
+from app.engine.lanes import Lane
+from app.engine.loop import Loop
+from app.engine.turn import Turns
+from app.wire.topics import STATE
+from app.wire.writer import Out
+from tests.broker.pods import read_committed, site
+from tests.devkafka.support import until
+from tests.engine.owner import Owner, Place
+from topologies.orchestrate import orchestrate
+from topologies.order import ORDER
+
+pytestmark = pytest.mark.broker
+SLOW_SECONDS, SLOW_RECORDS = 0.1, 30
+
+
+@pytest.fixture
+def collected() -> Iterator[None]:
+    """Gives the garbage collector back, which an application takes for itself."""
+    yield
+    gc.enable()
+    gc.unfreeze()
+
+
+def test_a_second_process_of_the_same_name_ends_the_first(
+    kafka_bootstrap: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    """The first one says why and ends; the second one goes on, and nothing is decided twice."""
+    with site(kafka_bootstrap, topic_prefix, tmp_path) as at:
+        first = at.running("first", instance_id="same")
+        at.place("one")
+        at.await_events("one", "saga.step.requested")
+        second = at.running("second", instance_id="same")
+        at.place("two")
+        until(lambda: not first.alive, "the first to end")
+        at.await_events("two", "saga.step.requested")
+        assert first.stop() == 1
+        last = first.said().splitlines()[-1]
+        assert last.startswith("saga: ")
+        assert "Traceback" not in first.said()
+        assert second.alive
+        assert [decision["saga_id"] for decision in at.decisions()] == ["one", "two"]
+
+
+def test_a_pod_that_is_told_to_end_before_it_runs_ends(place: Place, collected: None) -> None:
+    """SIGTERM can come while its transactional ids are taken over; the stock loop would then begin to run."""
+    place.create()
+    app = SagaApplication(place.clients(), place.topics)
+    orchestrate(app, place.topics, Turns(ORDER, 1), app.clock)
+    app.stop()
+    app._run_dataframe()
+    app._consumer.close()  # type: ignore[no-untyped-call]
+
+
+def test_partitions_that_are_given_to_a_pod_on_its_way_out_are_not_taken(place: Place) -> None:
+    """A consumer that closes still serves an assignment; to ask it for offsets then would fail."""
+    place.create()
+    app = SagaApplication(place.clients(), place.topics)
+    app.stop()
+    app._on_assign(None, [])
+    with place.owner() as owner:
+        owner.start()
+        app._on_assign(None, owner.assigned)
+        assert app._ownership.stores == {}
+        assert len(owner.own.stores) == 1
+
+
+def test_a_lost_pod_ends(place: Place) -> None:
+    """When its partitions are others' already, all that it holds is dropped with the process."""
+    app = SagaApplication(place.clients(), place.topics)
+    with pytest.raises(Ended, match="gave this process's partitions to others"):
+        app._on_lost(None, [])
+
+
+def test_slow_records_are_committed_bit_by_bit(place: Place) -> None:
+    """A batch ends after a while however many records are there: brokers abort a transaction that takes too long."""
+    place.create()
+    place.write("order.requests", SLOW_RECORDS)
+    with place.owner() as owner:
+        owner.start()
+        loop, context = looping(owner)
+
+        def slow(value: bytes, key: bytes, *_: object) -> None:
+            done = time.monotonic() + SLOW_SECONDS
+            while time.monotonic() < done:
+                pass
+            context.batch.send(Out("saga.dead-letters", key, value, ()))
+
+        executors = {place.full(topic.name): slow for topic in place.topics.inputs}
+        while owner.own.positions.get((place.full("order.requests"), 0)) != SLOW_RECORDS:
+            loop.turn(executors)
+        loop.finish()
+    offsets = [message.offset() for message in read_committed(place.client, place.start_of("saga.dead-letters"))]
+    assert len(offsets) == SLOW_RECORDS
+    transactions = 1 + sum(after - before > 1 for before, after in pairwise(offsets))
+    assert transactions >= SLOW_RECORDS * SLOW_SECONDS // 2
+
+
+def test_reading_ahead_is_bounded_in_bytes(place: Place) -> None:
+    """A flood of the largest records there can be fills no memory; it waits at the brokers."""
+    place.create()
+    place.write_large("order.requests", 80, 900_000)
+    with place.owner() as owner:
+        owner.start()
+        owner.restored()
+        loop, _ = looping(owner)
+        inbox = loop._inbox
+        while not inbox.full:
+            inbox.read(1.0)
+        assert inbox.waiting < 60
+        taken = inbox.take(frozenset())
+        states = [inbox.full]
+        inbox.put_back(0, taken[0])
+        states.append(inbox.full)
+        inbox.clear()
+        assert len(taken[0]) > 30
+        assert [*states, inbox.full] == [False, True, False]
+
+
+def looping(owner: Owner) -> tuple[Loop, BatchContext]:
+    """The engine's loop around a member of the group."""
+    place, clients = owner.topics, owner.clients
+    lanes = [Lane(config, 10.0) for config in clients.lanes()]
+    for lane in lanes:
+        lane.open()
+    context = BatchContext(place.full, place.full(STATE))
+    horizon = Horizon(clients.plain(), 10.0)
+    loop = Loop(owner.consumer, owner.own, lanes, context, lambda *_: [], lambda: 0, horizon, 1000)
+    return loop, context

@@ -1,0 +1,233 @@
+"""Every private part of quixstreams that the engine overrides, calls or stands in for, as it was when it was reviewed.
+
+A release that changes one fails here. Then read what has changed, review the engine's part named beside it, and only
+after that write down the new digest.
+"""
+
+import hashlib
+import inspect
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from quixstreams import Application
+from quixstreams.app import (
+    _default_consumer_extra_config,
+    consumer_extra_config_overrides,
+    resolve_transactional_id,
+)
+from quixstreams.context import message_context, set_message_context
+from quixstreams.dataframe import StreamingDataFrame
+from quixstreams.dataframe import dataframe as dataframe_module
+from quixstreams.dataframe.registry import DataFrameRegistry
+from quixstreams.kafka import BaseConsumer
+from quixstreams.kafka import consumer as consumer_module
+from quixstreams.models import Topic, TopicManager
+from quixstreams.models.messagecontext import MessageContext
+from quixstreams.processing import ProcessingContext
+from quixstreams.runtracker import RunTracker
+from quixstreams.state.manager import StateStoreManager
+
+from app.engine.application import BatchDataFrame, SagaApplication
+from app.engine.batch import BatchContext, KeyState, PartitionView
+from app.engine.clients import Clients
+from app.wire.topics import Topics
+from topologies.order import ORDER
+
+VERSION = "3.28.1"
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Private:
+    """A part of the library, the digest of its source, and what of the engine rests on it."""
+
+    part: Callable[..., Any]
+    digest: str
+    review: str
+
+
+LOOP = "SagaApplication._run_dataframe, the loop in its place"
+REBALANCE = "SagaApplication._on_assign, _on_revoke, _on_lost and Ownership"
+FRAME = "BatchDataFrame and BatchContext"
+PRIVATES = (
+    Private(
+        Application.__init__, "4f9d58bb0d53", "SagaApplication.__init__: all that it sets and all that it leaves out"
+    ),
+    Private(Application.run, "0a7112c79acd", f"{LOOP}: in which order things start and end around it"),
+    Private(Application.stop, "57ae199f1102", f"{LOOP}: how it is told to end"),
+    Private(
+        Application._exception_handler, "534e503c60c3", f"{REBALANCE}: that _failed is set before the consumer closes"
+    ),
+    Private(Application._run_dataframe, "d566798398e2", LOOP),
+    Private(Application._on_assign, "0561f5982c8d", REBALANCE),
+    Private(Application._assign_partitions, "0d91b8fc0a0b", REBALANCE),
+    Private(Application._on_revoke, "71fe22760d24", REBALANCE),
+    Private(Application._on_lost, "bebb6a2227b8", REBALANCE),
+    Private(Application._get_internal_consumer, "9a86449fc0df", "Clients.consumer: what overrides it, and auto-commit"),
+    Private(Application._setup_signal_handlers, "ab73c3ab6d77", f"{LOOP}: SIGTERM and Ctrl-C"),
+    Private(Application._on_sigterm, "a3ea9b39a247", f"{LOOP}: SIGTERM"),
+    Private(Application._on_sigint, "4a0fe6b3db83", f"{LOOP}: Ctrl-C"),
+    Private(Application.dataframe, "b4f779a034fd", "SagaApplication.dataframe"),
+    Private(Application.topic, "08d742c59d2c", "topologies: topics of bytes"),
+    Private(StreamingDataFrame.__init__, "d3eda45c5620", FRAME),
+    Private(
+        StreamingDataFrame.__dataframe_clone__, "2a66183e38aa", f"{FRAME}: that clones keep the class and the context"
+    ),
+    Private(StreamingDataFrame._produce, "75d3cb0ea5ef", f"{FRAME}: outputs go into the batch"),
+    Private(StreamingDataFrame.to_topic, "78a8dd0a6d57", f"{FRAME}: how _produce is called"),
+    Private(StreamingDataFrame.concat, "c24f9f483440", f"{FRAME}: what the join asks of the registry"),
+    Private(StreamingDataFrame.register_store, "c93e3e166d0c", "BatchContext.register_store"),
+    Private(dataframe_module._as_stateful, "6524923a8d57", "BatchContext.checkpoint, get_store_transaction, as_state"),
+    Private(DataFrameRegistry.register_root, "dc3f05b5aeea", "SagaApplication.dataframe"),
+    Private(DataFrameRegistry.compose_all, "ae4bab92cbc7", f"{LOOP}: executors by topic"),
+    Private(ProcessingContext.__exit__, "5b19fe69b5e7", f"{LOOP}: it would abort a transaction, of which it has none"),
+    Private(StateStoreManager._init_state_dir, "3fc2c6a66573", "runner: a state folder that can't be made"),
+    Private(RunTracker.set_as_running, "5565d8cafcbf", LOOP),
+    Private(RunTracker.stop, "30e4d0086a60", LOOP),
+    Private(BaseConsumer.__init__, "9b75013b1755", "Clients.consumer: what the base consumer puts over it"),
+    Private(BaseConsumer._subscribe, "0232e15bd2be", LOOP),
+    Private(
+        consumer_module._wrap_assignment_errors,
+        "e2bc6a8803c3",
+        "cli: the cause of an error in a callback is its __cause__",
+    ),
+    Private(BaseConsumer.poll, "471ec3eed516", "Loop: reading"),
+    Private(BaseConsumer.consume, "d76e85e90258", "Loop: reading"),
+    Private(BaseConsumer.commit, "eac4644ff833", "Ownership: first offsets"),
+    Private(BaseConsumer.committed, "c34f53fbcfef", "Ownership: waits for open transactions"),
+    Private(BaseConsumer.close, "0d9b1f4ca0a1", f"{REBALANCE}: revoking at the end"),
+    Private(set_message_context, "2814bf57407d", "Loop: where a record came from"),
+    Private(message_context, "6b73e1f98eda", "topologies: where a record came from"),
+    Private(MessageContext.__init__, "66c433fda74b", "Loop: where a record came from"),
+)
+
+
+def digest(part: Callable[..., Any]) -> str:
+    """Tells sources apart, whatever the indentation and the empty lines."""
+    lines = [line.strip() for line in inspect.getsource(part).splitlines()]
+    return hashlib.sha256("\n".join(line for line in lines if line).encode()).hexdigest()[:12]
+
+
+def parameters(part: Callable[..., Any]) -> int:
+    """How many arguments it takes."""
+    return len(inspect.signature(part).parameters)
+
+
+def changed(private: Private) -> str | None:
+    """What to say of a part that is not what it was; None when it is."""
+    name, found = private.part.__qualname__, digest(private.part)
+    if found == private.digest:
+        return None
+    return (
+        f"quixstreams {version('quixstreams')} changed {name}: review {private.review}; "
+        f"when all is well, put its digest {found} in the place of {private.digest}"
+    )
+
+
+def test_the_version_is_pinned_exactly() -> None:
+    """No other release is ever installed by itself, and the one that is pinned is the one that is tested here."""
+    assert f'"quixstreams=={VERSION}",' in (ROOT / "pyproject.toml").read_text("utf-8")
+    for lock in ("requirements.lock", "requirements-runtime.lock"):
+        pins = re.findall(r"^quixstreams==(\S+)", (ROOT / lock).read_text("utf-8"), re.MULTILINE)
+        assert pins == [VERSION]
+    assert version("quixstreams") == VERSION
+
+
+@pytest.mark.parametrize("private", PRIVATES, ids=lambda private: private.part.__qualname__)
+def test_a_private_part_is_as_it_was(private: Private) -> None:
+    """A release that changes it fails with the name of what to review."""
+    assert changed(private) is None, changed(private)
+
+
+def test_a_changed_part_is_told_by_name() -> None:
+    """The sentence names the part, what rests on it, and the digest to write down."""
+    told = changed(Private(Application.stop, "0" * 12, "how the loop ends"))
+    assert told == (
+        f"quixstreams {VERSION} changed Application.stop: review how the loop ends; "
+        f"when all is well, put its digest {digest(Application.stop)} in the place of 000000000000"
+    )
+
+
+@pytest.mark.parametrize("name", ("_run_dataframe", "_on_assign", "_on_revoke", "_on_lost", "dataframe"))
+def test_an_override_takes_what_the_base_is_given(name: str) -> None:
+    """The base class calls it with these arguments."""
+    assert name in vars(SagaApplication)
+    assert parameters(getattr(SagaApplication, name)) == parameters(getattr(Application, name))
+
+
+def test_the_dataframe_overrides_what_is_there() -> None:
+    """Outputs are handed over with the very names that the base class uses."""
+    base, own = (inspect.signature(frame._produce) for frame in (StreamingDataFrame, BatchDataFrame))
+    assert list(base.parameters) == list(own.parameters)
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> SagaApplication:
+    """An application that never met a broker."""
+    return SagaApplication(Clients("127.0.0.1:1", "group", "pod", tmp_path), Topics(ORDER))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    (
+        ("_consumer", BaseConsumer),
+        ("_topic_manager", TopicManager),
+        ("_dataframe_registry", DataFrameRegistry),
+        ("_run_tracker", RunTracker),
+        ("_failed", bool),
+        ("_stop_event", threading.Event),
+    ),
+)
+def test_an_application_has_the_parts_that_the_engine_uses(app: SagaApplication, name: str, kind: type) -> None:
+    """They are set before anything runs."""
+    assert isinstance(getattr(app, name), kind)
+    assert app._failed is False
+
+
+def test_a_dataframe_takes_its_context_from_where_the_engine_puts_it(app: SagaApplication) -> None:
+    """Clones too, so that the stateful step of a join finds the state of the batch in hand."""
+    one, other = (app.dataframe(Topic(name)) for name in ("one", "other"))
+    context: object = app._context
+    for frame in (one, one.concat(other), one.apply(lambda value: value)):
+        assert type(frame) is BatchDataFrame
+        assert frame._processing_context is context
+        assert frame.processing_context is context
+
+
+def test_the_context_has_what_a_stateful_step_asks_for() -> None:
+    """No more is asked of a processing context, a checkpoint or a store's transaction than the engine gives."""
+    asked = re.findall(r"processing_context\.(\w+)\.(\w+)", inspect.getsource(dataframe_module._as_stateful))
+    assert asked == [("checkpoint", "get_store_transaction")]
+    for name in ("checkpoint", "state_manager", "register_store", "get_store_transaction", "producer"):
+        assert hasattr(BatchContext, name), name
+    taken = inspect.signature(PartitionView.as_state).parameters
+    assert list(taken) == ["self", "prefix", "timestamp"]
+    assert {"get", "set"} <= set(vars(KeyState))
+
+
+def test_the_library_would_commit_nothing_by_itself(app: SagaApplication) -> None:
+    """Of all that it puts over our settings, nothing lets offsets be committed outside of transactions."""
+    config = cast("BaseConsumer", app._consumer)._consumer_config
+    assert config["enable.auto.commit"] is False
+    assert config["enable.auto.offset.store"] is False
+    assert config["auto.offset.reset"] == "error"
+    assert config["isolation.level"] == "read_committed"
+    assert config["partition.assignment.strategy"] == "range"
+    assert config["group.instance.id"] == "pod"
+
+
+def test_the_stock_settings_are_not_ours() -> None:
+    """What the engine replaces is still as unsafe as when it was replaced; when that ends, less is to be overridden."""
+    stock = inspect.signature(Application.__init__).parameters
+    assert stock["auto_offset_reset"].default == "latest"
+    assert stock["auto_recover_from_source_offset_out_of_range"].default is True
+    assert stock["auto_create_topics"].default is True
+    assert consumer_extra_config_overrides == {"partition.assignment.strategy": "range"}
+    assert "group.instance.id" not in _default_consumer_extra_config
+    assert resolve_transactional_id(None, "") != resolve_transactional_id(None, "")

@@ -1,0 +1,133 @@
+"""Time-outs through a running orchestrator: after the answers that were there before them, and under any load."""
+
+import threading
+import time
+from pathlib import Path
+
+import orjson
+import pytest
+from confluent_kafka import Producer
+
+from app.engine.horizon import Horizon
+from tests.broker.pods import Site, placed, said, site
+from tests.devkafka.support import until
+from tests.engine.owner import Place
+
+pytestmark = pytest.mark.broker
+
+
+def due_ms(at: Site, saga_id: str) -> int:
+    """When the last request of a saga times out."""
+    requested = [
+        event["due_ms"]
+        for decision in at.decisions()
+        if decision["saga_id"] == saga_id
+        for event in decision["events"]
+        if "due_ms" in event
+    ]
+    return int(requested[-1])
+
+
+def test_a_step_without_an_answer_times_out(kafka_bootstrap: str, topic_prefix: str, tmp_path: Path) -> None:
+    """It is asked for again by the clock alone, with no record coming in; a timer's decision names it as its cause."""
+    with site(kafka_bootstrap, topic_prefix, tmp_path) as at:
+        at.running(step_timeout=0.5)
+        at.place("slow")
+        until(lambda: at.decided("slow").count("saga.step.requested") > 1, "a second attempt")
+        decision = at.decisions()[1]
+        assert decision["events"][0]["type"] == "saga.step.timed_out"
+        assert decision["cause"]["timer"] == "reservation:do:1:timeout"
+
+
+def test_an_answer_that_came_while_the_pod_was_down_beats_its_timeout(
+    kafka_bootstrap: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    """At its start nothing has been fetched yet, and the time-out is long due; still the log is read first."""
+    with site(kafka_bootstrap, topic_prefix, tmp_path) as at:
+        pod = at.running(step_timeout=1)
+        at.place("o")
+        at.await_events("o", "saga.step.requested")
+        assert pod.stop() == 0
+        due = due_ms(at, "o")
+        at.answer("reservation.replies", "reservation.reserved", "o", "o:reservation:do:1", reservation_id="r")
+        until(lambda: time.time() * 1000 > due, "the time-out to be due")
+        pod.start()
+        until(lambda: len(at.decided("o")) > 2, "a decision after the restart")
+        assert at.decided("o")[2:4] == ["saga.step.succeeded", "saga.step.requested"]
+
+
+def test_a_timeout_is_taken_up_by_the_next_life(kafka_bootstrap: str, topic_prefix: str, tmp_path: Path) -> None:
+    """What was due while no pod ran fires once after the restart, from the local store or from the changelog alone."""
+    with site(kafka_bootstrap, topic_prefix, tmp_path) as at:
+        pod = at.running(step_timeout=0.3, step_attempts=1)
+        at.place("o")
+        at.await_events("o", "saga.step.requested")
+        pod.kill()
+        empty = at.running("pod-2", step_timeout=0.3, step_attempts=1)
+        until(lambda: "saga.compensation.requested" in at.decided("o"), "the time-out to lead back")
+        assert at.decided("o").count("saga.step.timed_out") == 1
+        assert empty.alive
+
+
+def test_timeouts_are_not_starved_by_load(kafka_bootstrap: str, topic_prefix: str, tmp_path: Path) -> None:
+    """A partition in which there is always something to read still fires what is due."""
+    with site(kafka_bootstrap, topic_prefix, tmp_path) as at:
+        at.running(step_timeout=1)
+        at.place("slow")
+        with Load(at):
+            until(lambda: at.decided("slow").count("saga.step.requested") > 1, "a second attempt under load")
+
+
+class Load:
+    """Duplicates of one order, without a pause, for as long as the block lasts."""
+
+    def __init__(self, at: Site) -> None:
+        self._at = at
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._send)
+
+    def __enter__(self) -> "Load":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _send(self) -> None:
+        producer = Producer({**self._at.client, "linger.ms": 0})
+        headers, topic = said("order.place", "d"), self._at.topics.full("order.requests")
+        while not self._over.wait(0.001):
+            producer.produce(topic, placed("slow"), b"slow", 0, headers=headers)
+            producer.poll(0)
+        producer.flush(10)
+
+
+def test_what_came_before_is_known(place: Place) -> None:
+    """A look at the ends of the inputs tells up to when all of them have been read; nothing is known before it."""
+    place.create()
+    place.write("order.requests", 3)
+    horizon = Horizon(place.client, 10.0)
+    start = {(place.full(topic.name), 0): 0 for topic in place.topics.inputs}
+    read = {**start, (place.full("order.requests"), 0): 3}
+    assert horizon.until(0, read) == 0
+    horizon.look(start, 5_000)
+    until(lambda: horizon.until(0, read) == 5_000, "the answer")
+    assert horizon.until(0, start) == 0
+    assert horizon.until(0, {**read, ("another", 0): 9}) == 0  # an input of which nothing is known
+    horizon.look(start, 5_050)  # too soon after the last one
+    assert horizon.until(0, read) == 5_000
+    place.write("order.requests", 1)
+    horizon.look(start, 6_000)
+    until(lambda: horizon.until(0, read) == 0, "the news that there is more to read")
+
+
+def test_decisions_name_the_timers_due_time(kafka_bootstrap: str, topic_prefix: str, tmp_path: Path) -> None:
+    """What a timer led to says when it was due, to the millisecond."""
+    with site(kafka_bootstrap, topic_prefix, tmp_path) as at:
+        at.running(step_timeout=0.3, step_attempts=1)
+        at.place("o")
+        until(lambda: "saga.step.timed_out" in at.decided("o"), "the time-out")
+        first, second = at.decisions()[:2]
+        assert orjson.dumps(second["cause"]).count(b'"due"') == 1
+        assert second["cause"]["due"] > first["at"]

@@ -69,7 +69,7 @@ class Clients:
                 "queue.buffering.max.kbytes": 1_048_576,
                 "batch.num.messages": 10_000,
                 "message.max.bytes": 2_000_000,  # a dead letter is bounded to less
-                # With more, a partition's first record that its leader was not ready for is overtaken by the next, taken
+                # With more, a partition's first record, if its leader was not ready, is overtaken by the next, taken
                 # as written all the same, and missing from a transaction that commits.
                 "max.in.flight.requests.per.connection": 1,
                 "retry.backoff.ms": 20,

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import orjson
 from quixstreams import Application, message_context
 from quixstreams.models import Topic
-from quixstreams.models.serializers import JSONSerializer
+from quixstreams.models.serializers.json import JSONSerializer
 from quixstreams.state import State
 
 from app.ops.settings import Settings, load

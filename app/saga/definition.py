@@ -65,11 +65,14 @@ class Saga:
     version: int
     steps: tuple[Step, ...]
     place: dict[str, int] = field(init=False, repr=False, compare=False)
+    needed_after: dict[str, frozenset[str]] = field(init=False, repr=False, compare=False)
+    """Of each step: the order's fields that a command can still need once it is done; the rest need not be kept."""
 
     def __post_init__(self) -> None:
         for flaw in _flaws(self.steps):
             raise ValueError(f"the saga {self.name} can't work: {flaw}")
         object.__setattr__(self, "place", {step.name: index for index, step in enumerate(self.steps)})
+        object.__setattr__(self, "needed_after", {step.name: self._needed_after(step.name) for step in self.steps})
 
     def step(self, name: str) -> Step:
         """The step of that name; KeyError when there is none."""
@@ -85,8 +88,7 @@ class Saga:
         index = self.place[name]
         return self.steps[index - 1] if index > 0 else None
 
-    def needed_after(self, name: str) -> frozenset[str]:
-        """The order's fields that a command can still need once this step is done: the rest need not be kept."""
+    def _needed_after(self, name: str) -> frozenset[str]:
         index = self.place[name]
         undos = {field for step in self.steps for field in step.undo.order_fields}
         return frozenset(undos.union(*(step.do.order_fields for step in self.steps[index + 1 :])))

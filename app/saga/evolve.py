@@ -72,7 +72,7 @@ def _requested(fold: _Fold, event: StepRequested) -> State:
 
 def _succeeded(fold: _Fold, event: StepSucceeded) -> State:
     facts, step = fold.state.facts, fold.saga.step(event["step"])
-    needed = fold.saga.needed_after(step.name)
+    needed = fold.saga.needed_after[step.name]
     order = {name: value for name, value in facts.order.items() if name in needed}
     results = {**facts.results, step.result: event["result"]}
     return Running(Facts(facts.version, facts.digest, order, results), step.name, event["attempt"], fold.state.due_ms)

@@ -18,7 +18,7 @@ import typer
 from app.devkafka import DevKafkaError, LocalKafka, Profile
 from app.devkafka.lock import KAFKA_VERSION
 from tests.benchmarks.figures import Run
-from tests.benchmarks.peers import PRODUCT, STOCK, Peer, driver, kafka_streams
+from tests.benchmarks.peers import PRODUCT, STOCK, TUNED, Peer, driver, kafka_streams
 from tests.benchmarks.rounds import Plan, play
 from tests.benchmarks.site import PARTITIONS
 from tests.benchmarks.table import table, verdict
@@ -94,7 +94,7 @@ def _peers(folder: Path | None) -> list[Peer]:
     java = kafka_streams(folder) if folder else None
     if folder and java is None:
         _say(f"No Kafka Streams: build it in {folder} with `mvn -q package`")
-    return [PRODUCT, STOCK, *([java] if java else [])]
+    return [PRODUCT, STOCK, TUNED, *([java] if java else [])]
 
 
 def _circumstances(driver_name: str) -> str:

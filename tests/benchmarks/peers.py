@@ -23,15 +23,17 @@ _LOG_TAIL = 2_000  # characters
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """An orchestrator: how to start it, and how many orders warm it up."""
+    """An orchestrator: how to start it, how many orders warm it up, and whether it can follow the rates at all."""
 
     name: str
     command: Callable[[Site], list[str]]
     warm_up: int
+    follows: bool = True
 
 
 PRODUCT = Peer("order-saga", lambda _: [sys.executable, "-m", "topologies", "run"], warm_up=4_000)
-STOCK = Peer("stock quixstreams", lambda _: [sys.executable, "-m", "tests.benchmarks.stock_saga"], warm_up=4_000)
+STOCK = Peer("stock", lambda _: _stock("1.0"), warm_up=1_000, follows=False)  # the library's own poll time-out
+TUNED = Peer("stock, tuned", lambda _: _stock("0.01"), warm_up=4_000)
 
 
 def kafka_streams(folder: Path) -> Peer | None:
@@ -47,6 +49,10 @@ def kafka_streams(folder: Path) -> Peer | None:
         return [str(find_java(os.environ)), "-Xmx1g", "-cp", classes, "saga.Main", *where, *tuned]
 
     return Peer("Kafka Streams", command, warm_up=20_000)  # its first 15,000 take four times as long
+
+
+def _stock(poll_seconds: str) -> list[str]:
+    return [sys.executable, "-m", "tests.benchmarks.stock_saga", poll_seconds]
 
 
 @contextmanager

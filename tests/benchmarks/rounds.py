@@ -70,7 +70,7 @@ class _Playing:
         self._drain(pid, round(self._peer.warm_up * self._plan.warm_up_share), freeze=False)
         if self._plan.drain:
             self._note_drain(self._drain(pid, self._plan.drain, freeze=True))
-        for rate, seconds in self._plan.rates:
+        for rate, seconds in self._plan.rates if self._peer.follows else ():
             self._latency(pid, rate, seconds)
 
     def _drain(self, pid: int, count: int, *, freeze: bool) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """The order saga as one would write it on quixstreams as it comes: joined topics, one stateful step, JSON state.
 
-The peer that the product is measured against; `python -m tests.benchmarks.stock_saga` runs one pod with those settings
-of `saga run` that it knows. The library has no timers, so there are none, and failed steps are retried at once; there
+The peer that the product is measured against; `python -m tests.benchmarks.stock_saga SECONDS` runs one pod with those
+settings of `saga run` that it knows, and polls for so long: joined topics are read in batches that wait for all of it,
+and 1 s is the library's own. The library has no timers, so there are none, and failed steps are retried at once; there
 are no operations and no limits, and what is not JSON ends the process.
 """
 
+import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -20,7 +22,6 @@ from app.ops.settings import Settings, load
 INPUTS = ("order.requests", "reservation.replies", "payment.replies", "saga.operations")
 OUTPUTS = ("reservation.commands", "payment.commands", "order.outcomes", "saga.events", "saga.dead-letters")
 COMMIT_SECONDS = 0.1  # the library's 5 s are waited for at every hop
-POLL_SECONDS = 0.01  # joined topics are read in batches that wait for all of it, 1 s unless the library is told
 
 STEPS = ("reservation", "payment")
 COMMANDS = {
@@ -275,7 +276,7 @@ def encoded(out: Out) -> bytes:
     return orjson.dumps(out.value)
 
 
-def stock(settings: Settings) -> Application:
+def stock(settings: Settings, poll_seconds: float) -> Application:
     """The whole flow, for topics that exist; `run` runs it."""
     app = Application(
         broker_address=settings.kafka_bootstrap,
@@ -283,7 +284,7 @@ def stock(settings: Settings) -> Application:
         auto_offset_reset="earliest",
         processing_guarantee="exactly-once",
         commit_interval=COMMIT_SECONDS,
-        consumer_poll_timeout=POLL_SECONDS,
+        consumer_poll_timeout=poll_seconds,
         producer_extra_config={"compression.type": settings.compression},
         state_dir=settings.state_dir,
         loglevel="WARNING",
@@ -303,4 +304,4 @@ def stock(settings: Settings) -> Application:
 
 
 if __name__ == "__main__":
-    stock(load()).run()
+    stock(load(), float(sys.argv[1])).run()

@@ -115,6 +115,7 @@ class SagaApplication(Application):
         while self._run_tracker.running and not self._stop_event.is_set():  # it may have been told to end before
             self._loop.turn(executors)
         self._loop.finish()
+        self._consumer.poll(0)  # takes note of an assignment that waits to be: the client's closing can hang on one
 
     def _on_assign(self, _: object, topic_partitions: list[TopicPartition]) -> None:
         if not self._stop_event.is_set():  # a consumer that closes may still be given partitions

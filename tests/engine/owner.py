@@ -50,6 +50,7 @@ class Owner:
     def close(self) -> None:
         """Leaves as a static member does: the group waits for it."""
         self._leaving = True
+        self.consumer.poll(0.2)  # as the engine does: closing can hang on an assignment that nobody has taken note of
         self.consumer.close()  # type: ignore[no-untyped-call]
 
     def _joined(self) -> bool:

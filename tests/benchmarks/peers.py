@@ -33,7 +33,7 @@ class Peer:
 
 PRODUCT = Peer("order-saga", lambda _: [sys.executable, "-m", "topologies", "run"], warm_up=4_000)
 STOCK = Peer("stock", lambda _: _stock("1.0"), warm_up=1_000, follows=False)  # the library's own poll time-out
-TUNED = Peer("stock, tuned", lambda _: _stock("0.01"), warm_up=4_000)
+TUNED = Peer("tuned stock", lambda _: _stock("0.01"), warm_up=4_000)
 
 
 def kafka_streams(folder: Path) -> Peer | None:

@@ -17,6 +17,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from app.audit.group import ClientConfig, GroupOffsets, reason
 from app.audit.recording import Place, Record, Recording, RecordingError, Span
 from app.audit.terms import TOPICS
+from app.wire.envelope import headers_of
 
 T = TypeVar("T")
 
@@ -170,7 +171,7 @@ def _take(messages: Iterable[Any], names: Mapping[str, str], ends: dict[Place, i
         if end is None:
             continue
         if error is None and offset < end:
-            stamp, headers = message.timestamp()[1], tuple(message.headers() or ())
+            stamp, headers = message.timestamp()[1], tuple(headers_of(message) or ())
             records.append(Record(*place, offset, stamp, message.key(), message.value(), headers))
         if offset >= (end if error is not None else end - 1):
             del ends[place]

@@ -16,7 +16,7 @@ from app.engine.inbox import Inbox
 from app.engine.lanes import Lane
 from app.engine.offsets import Place
 from app.engine.ownership import Ownership
-from app.wire.envelope import UNREADABLE, Headers
+from app.wire.envelope import headers_of
 from app.wire.writer import Out
 
 _IDLE_SECONDS = 1.0
@@ -178,14 +178,7 @@ class Loop:
 def _process(message: Message, executors: Mapping[str, Executor]) -> None:
     topic, offset = cast("str", message.topic()), cast("int", message.offset())
     set_message_context(MessageContext(topic, cast("int", message.partition()), offset, 0))
-    executors[topic](message.value(), message.key(), message.timestamp()[1], _headers(message))
-
-
-def _headers(message: Message) -> Headers | None:
-    try:
-        return cast("Headers | None", message.headers())
-    except (SystemError, UnicodeDecodeError):  # so the client says that a header's name is not UTF-8
-        return UNREADABLE
+    executors[topic](message.value(), message.key(), message.timestamp()[1], headers_of(message))
 
 
 def _numbers(places: Iterable[Place]) -> frozenset[int]:

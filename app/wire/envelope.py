@@ -1,7 +1,7 @@
 """The CloudEvents envelope of a record, in binary mode (headers) or structured mode (all in the value)."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol, cast
 
 from app.saga.facts import fact
 from app.wire.bad import Bad
@@ -18,6 +18,21 @@ UNREADABLE: Headers = _Unreadable()  # stands for headers of which the client ca
 MAX_HEADER_BYTES = 256 * 1024
 _LENGTHS = 2 * 5  # bytes: at most what a header's two lengths take on the wire
 _STRUCTURED = b"application/cloudevents+json"
+
+
+class HasHeaders(Protocol):
+    """A record as a client gives it."""
+
+    def headers(self) -> Any:
+        """The headers, if the client can make a list of them."""
+
+
+def headers_of(record: HasHeaders) -> Headers | None:
+    """A record's headers, or UNREADABLE."""
+    try:
+        return cast("Headers | None", record.headers())
+    except (SystemError, UnicodeDecodeError):  # so the client says that a header's name is not UTF-8
+        return UNREADABLE
 
 
 @fact

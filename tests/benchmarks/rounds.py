@@ -12,7 +12,7 @@ from tests.benchmarks.peers import Driver, Peer, running
 from tests.benchmarks.site import Site
 
 Say = Callable[[str], None]
-_BROKER_WARM_UP = ((300, 12),)  # a broker that is cold takes several times as long for a small transaction
+_BROKER_WARM_UP = ((300, 30),)  # a broker that is cold takes several times as long for a small transaction
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ and its recovery (they can miss the last committed batch), the callbacks of a re
 """
 
 import gc
-import logging
 import time
 from typing import Any, cast
 
@@ -24,8 +23,6 @@ from app.engine.loop import Expire, Loop
 from app.engine.ownership import Lost, Ownership
 from app.engine.store import make_folder
 from app.wire.topics import STATE, Topics
-
-log = logging.getLogger(__name__)
 
 
 def system_clock() -> int:
@@ -62,10 +59,9 @@ class SagaApplication(Application):
         self._expire: Expire | None = None
         self._loop: Loop | None = None
 
-    @property
-    def clock(self) -> Any:
-        """The time at which the batch in hand decides, the same for all of it."""
-        return lambda: self._context.now_ms
+    def clock(self) -> int:
+        """When the batch in hand decides (ms since 1970): the same time for all of it."""
+        return self._context.now_ms
 
     def on_timer(self, expire: Expire) -> None:
         """What a key's due time leads to: called with the key, the time it waited for, its state, and the time now."""

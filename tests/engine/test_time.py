@@ -8,10 +8,12 @@ from pathlib import Path
 import orjson
 import pytest
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
 
 from app.engine.horizon import Horizon
+from app.engine.offsets import bounds
 from tests.broker.pods import Site, placed, said, site
-from tests.devkafka.support import until
+from tests.devkafka.support import LIMIT, until
 from tests.engine.owner import Place
 
 pytestmark = pytest.mark.broker
@@ -111,8 +113,9 @@ def test_what_came_before_is_known(place: Place) -> None:
     """A look at the ends of the inputs tells up to when all of them have been read; nothing is known before it."""
     place.create()
     place.write("order.requests", 3)
-    horizon = Horizon(place.client, 10.0)
     start = {(place.full(topic.name), 0): 0 for topic in place.topics.inputs}
+    bounds(AdminClient(place.client), start, LIMIT)  # waits for the leaders: a look that fails is made again by the loop
+    horizon = Horizon(place.client, 10.0)
     read = {**start, (place.full("order.requests"), 0): 3}
     assert horizon.until(0, read) == 0
     horizon.look(start, 5_000)

@@ -114,7 +114,7 @@ def test_what_came_before_is_known(place: Place) -> None:
     place.create()
     place.write("order.requests", 3)
     start = {(place.full(topic.name), 0): 0 for topic in place.topics.inputs}
-    bounds(AdminClient(place.client), start, LIMIT)  # waits for the leaders: a look that fails is made again by the loop
+    bounds(AdminClient(place.client), start, LIMIT)  # waits for leaders; the loop would ask again
     horizon = Horizon(place.client, 10.0)
     read = {**start, (place.full("order.requests"), 0): 3}
     assert horizon.until(0, read) == 0

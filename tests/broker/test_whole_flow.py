@@ -26,7 +26,7 @@ def test_two_pods_share_the_partitions_and_a_third_takes_over_from_one_that_leav
     kafka_bootstrap: str, tmp_path: Path
 ) -> None:
     """Pods that come and go under load lose nothing and do nothing twice."""
-    plan = Plan(orders=600, rate=60, seed=8, partitions=4)
+    plan = Plan(orders=1200, rate=60, seed=8, partitions=4)
     with running(kafka_bootstrap, plan, tmp_path) as run:
         first = run.pod("first")
         second = third = None

@@ -66,5 +66,6 @@ def set_stage(saga: Saga, bootstrap: str | None, partitions: int, say: Callable[
             say(f"made {len(made)} topics of {partitions} partitions under {stage.topics.prefix}")
             yield stage
         finally:
-            for future in stage.admin.delete_topics(made, operation_timeout=_FORGET_SECONDS).values():
+            remover = stage.admin  # a client that nobody holds never answers
+            for future in remover.delete_topics(made, operation_timeout=_FORGET_SECONDS).values():
                 future.exception(_FORGET_SECONDS)

@@ -30,11 +30,6 @@ class Stage:
         return self.topics.full("saga-orchestrator")
 
     @property
-    def admin(self) -> AdminClient:
-        """A client for questions about the brokers."""
-        return AdminClient(self.client)
-
-    @property
     def site(self) -> Site:
         """The same place, for the samples."""
         return Site(self.client["bootstrap.servers"], self.topics.prefix)
@@ -66,6 +61,6 @@ def set_stage(saga: Saga, bootstrap: str | None, partitions: int, say: Callable[
             say(f"made {len(made)} topics of {partitions} partitions under {stage.topics.prefix}")
             yield stage
         finally:
-            remover = stage.admin  # a client that nobody holds never answers
+            remover = AdminClient(client)  # one that nobody holds never answers
             for future in remover.delete_topics(made, operation_timeout=_FORGET_SECONDS).values():
                 future.exception(_FORGET_SECONDS)

@@ -1,7 +1,6 @@
 """A run on the real broker: pods, services and orders in a test's hands, and the proof at its end."""
 
 import random
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -16,10 +15,9 @@ from app.demo.placing import Placing
 from app.demo.plan import Plan
 from app.demo.stage import Stage, set_stage
 from app.demo.watch import Watch
+from tests.broker.pods import QUICK, SAGA
 from topologies.order import ORDER
 
-SAGA = (sys.executable, "-m", "topologies")
-QUICK_HANDOVER = {"SAGA_SESSION_TIMEOUT": "6", "SAGA_TRANSACTION_TIMEOUT": "3"}
 MISHAPS = ("--duplicate", "0.05", "--slow", "0.02", "--slow-delay", "100-600", "--fail", "0.02")
 _PATIENCE_SECONDS = 90.0
 _LOOK_SECONDS = 0.1
@@ -36,7 +34,7 @@ class Run:
 
     def pod(self, name: str) -> Child:
         """A pod that hands over quickly when it dies; started, and ready when this returns."""
-        pod = self.children.pod(SAGA, name, QUICK_HANDOVER)
+        pod = self.children.pod(SAGA, name, QUICK)
         pod.start()
         pod.await_ready()
         return pod

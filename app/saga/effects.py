@@ -46,6 +46,8 @@ def effects(saga: Saga, saga_id: str, decision: Decision) -> list[Effect]:
 def _command(saga: Saga, saga_id: str, state: Any, step_name: str, direction: Direction, attempt: int) -> SendCommand:
     step = saga.step(step_name)
     command = step.do if direction == "do" else step.undo
+    if command is None:
+        raise TypeError(f"{step_name} is never undone")
     order, results = state.facts.order, state.facts.results
     value = {"order_id": saga_id}
     for name in command.order_fields:

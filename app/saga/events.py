@@ -1,24 +1,39 @@
-"""What a saga decided: the closed set of events. An event is its JSON, so that a log is folded as it is read."""
+"""What a saga decided: the closed set of events. An event is its JSON, so that a log is folded as it is read.
+
+What follows from an event is told by the ones after it in the same decision; what doesn't, waits: a step whose turn has
+come, or whose time ran out, waits to be asked for until `requested` says that it was.
+"""
 
 from typing import Literal, NotRequired, TypedDict
 
 from app.saga.messages import Order
 
 
+class Because(TypedDict):
+    """On the event that makes a saga go back: why, after which step, and whether somebody asked for it."""
+
+    reason: str
+    step: str
+    requested: bool
+
+
 class Started(TypedDict):
-    """The order was accepted."""
+    """The order was accepted at `at_ms` (since 1970); not done by `deadline_ms`, it goes back."""
 
     type: Literal["saga.started"]
     order: Order
     digest: str
+    at_ms: int
+    deadline_ms: NotRequired[int]
 
 
 class StepRequested(TypedDict):
-    """The step's command is sent; an answer is awaited until `due_ms` (since 1970)."""
+    """The step's command is sent at `at_ms`; an answer is awaited until `due_ms` (since 1970)."""
 
     type: Literal["saga.step.requested"]
     step: str
     attempt: int
+    at_ms: int
     due_ms: int
 
 
@@ -38,10 +53,11 @@ class StepRefused(TypedDict):
     step: str
     attempt: int
     reason: str
+    because: Because
 
 
 class StepFailed(TypedDict):
-    """A technical failure; with `retry_due_ms` (since 1970) the step is asked for again then, else it is given up."""
+    """A technical failure; the step is asked for again at `retry_due_ms` (since 1970), or when there is room."""
 
     type: Literal["saga.step.failed"]
     step: str
@@ -49,32 +65,26 @@ class StepFailed(TypedDict):
     reason: str
     retryable: bool
     retry_due_ms: NotRequired[int]
+    because: NotRequired[Because]
 
 
 class StepTimedOut(TypedDict):
-    """No answer came in time."""
+    """No answer came in time, or the saga's deadline passed: then there is a reason to go back."""
 
     type: Literal["saga.step.timed_out"]
     step: str
     attempt: int
-
-
-class Because(TypedDict):
-    """Why a saga goes back: after which step, and whether somebody asked for it."""
-
-    reason: str
-    step: str
-    requested: bool
+    because: NotRequired[Because]
 
 
 class CompensationRequested(TypedDict):
-    """The step's undo is sent; the first one of a saga says why it goes back."""
+    """The step's undo is sent at `at_ms`; an answer is awaited until `due_ms` (since 1970)."""
 
     type: Literal["saga.compensation.requested"]
     step: str
     attempt: int
+    at_ms: int
     due_ms: int
-    because: NotRequired[Because]
 
 
 class CompensationSucceeded(TypedDict):
@@ -86,7 +96,7 @@ class CompensationSucceeded(TypedDict):
 
 
 class CompensationFailed(TypedDict):
-    """A technical failure in undoing; with `retry_due_ms` (since 1970) it is asked for again then."""
+    """A technical failure in undoing; it is asked for again at `retry_due_ms` (since 1970), or when there is room."""
 
     type: Literal["saga.compensation.failed"]
     step: str
@@ -109,6 +119,7 @@ class CancelRequested(TypedDict):
 
     type: Literal["saga.cancel.requested"]
     reason: str
+    because: Because
 
 
 class CancelRefused(TypedDict):
@@ -119,12 +130,14 @@ class CancelRefused(TypedDict):
 
 
 class Operated(TypedDict):
-    """A person acted, and said why."""
+    """A person acted, and said why: on these steps, which were stuck, or so that the saga goes back."""
 
     type: Literal["saga.operated"]
     operation: str
     operator: str
     reason: str
+    steps: NotRequired[list[str]]
+    because: NotRequired[Because]
 
 
 class OperationRefused(TypedDict):
@@ -147,26 +160,29 @@ class ReplyIgnored(TypedDict):
 
 
 class Finished(TypedDict):
-    """Every step was done."""
+    """Every step was done; the saga is forgotten at `forget_ms` (since 1970)."""
 
     type: Literal["saga.completed"]
+    forget_ms: int
 
 
 class WentBack(TypedDict):
-    """All that was done is undone."""
+    """All that was done is undone; the saga is forgotten at `forget_ms` (since 1970)."""
 
     type: Literal["saga.rolled_back"]
     reason: str
     step: str
     requested: bool
+    forget_ms: int
 
 
 class GotStuck(TypedDict):
-    """An undo failed for good."""
+    """A step failed for good at `at_ms` (since 1970), in being done past the way back, or in being undone."""
 
     type: Literal["saga.stuck"]
     step: str
     attempt: int
+    at_ms: int
     reason: str
 
 

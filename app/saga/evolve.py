@@ -1,26 +1,33 @@
 """What an event makes of a state. Folding all events of a saga gives its state, without asking anybody anything."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
-from app.saga.definition import Saga
+from app.saga.definition import Saga, Step
 from app.saga.events import (
+    Because,
     CompensationFailed,
     CompensationRequested,
+    CompensationSucceeded,
+    CompensationTimedOut,
     Event,
+    Finished,
     GotStuck,
+    Operated,
     Started,
     StepFailed,
+    StepRefused,
     StepRequested,
     StepSucceeded,
+    StepTimedOut,
     WentBack,
 )
-from app.saga.facts import fact
 from app.saga.state import (
+    Asked,
     Compensating,
-    CompensationPausing,
     Completed,
     Facts,
+    Leg,
     NotStarted,
     Pausing,
     Progress,
@@ -28,7 +35,9 @@ from app.saga.state import (
     Running,
     State,
     Stuck,
+    Waiting,
     Why,
+    leg_of,
 )
 
 
@@ -36,17 +45,11 @@ class BrokenHistory(ValueError):
     """An event that cannot follow the state it was folded into: the log is not one that decide wrote."""
 
 
-@fact
-class _Fold:
-    saga: Saga
-    state: Any  # which of the states is checked where it matters: the events of one log can't come in another order
-
-
 def evolve(saga: Saga, state: State, event: Event) -> State:
     """The state after an event. Raises BrokenHistory when the event can't follow this state, or is none."""
     try:
         apply = _APPLY[event["type"]]
-        return state if apply is None else apply(_Fold(saga, state), event)
+        return state if apply is None else apply(saga, state, event)
     except (KeyError, AttributeError, TypeError) as error:
         raise BrokenHistory(f"{event.get('type')} cannot follow {type(state).__name__}: {error}") from error
 
@@ -59,77 +62,179 @@ def advance(saga: Saga, progress: Progress, events: Iterable[Event]) -> Progress
     return Progress(progress.seq + 1, state)
 
 
-def _started(fold: _Fold, event: Started) -> State:
-    if not isinstance(fold.state, NotStarted):
+# Which of the states a move begins from is checked where it matters: the events of one log can't come in another order.
+
+
+def _leg(state: Any, step: str) -> Leg:
+    leg = leg_of(state.legs, step)
+    if leg is None:
+        raise KeyError(f"{step} is not under way")
+    return leg
+
+
+def _put(state: Any, leg: Leg) -> tuple[Leg, ...]:
+    """The steps under way, with this one where it is now."""
+    legs = state.legs
+    return (leg,) if len(legs) == 1 else tuple(leg if other.step == leg.step else other for other in legs)
+
+
+def _with(state: Any, leg: Leg) -> State:
+    """The same state, with this step where it is now."""
+    if type(state) is Running:
+        return Running(state.facts, state.deadline_ms, _put(state, leg))
+    return Compensating(state.facts, state.why, _put(state, leg), state.left)
+
+
+def _started(saga: Saga, state: Any, event: Started) -> State:
+    if type(state) is not NotStarted:
         raise AttributeError("it has started already")
     kept = {name: value for name, value in event["order"].items() if name != "order_id"}
-    return Running(Facts(fold.saga.version, event["digest"], kept, {}), fold.saga.steps[0].name, 0, 0)
+    facts = Facts(saga.version, event["digest"], event["at_ms"], kept, {})
+    return Running(facts, event.get("deadline_ms"), _begin(step.name for step in saga.roots))
 
 
-def _requested(fold: _Fold, event: StepRequested) -> State:
-    return Running(fold.state.facts, event["step"], event["attempt"], event["due_ms"])
+def _begin(steps: Iterable[str]) -> tuple[Leg, ...]:
+    return tuple([Waiting(step, 0, 1) for step in steps])
 
 
-def _succeeded(fold: _Fold, event: StepSucceeded) -> State:
-    facts, step = fold.state.facts, fold.saga.step(event["step"])
-    needed = fold.saga.needed_after[step.name]
+def _asked(saga: Saga, state: Any, event: StepRequested) -> State:
+    step = event["step"]
+    asked = Asked(step, event["attempt"], _leg(state, step).first, event["at_ms"], event["due_ms"])
+    # once what can't be undone is under way, there is no way back that needs no person
+    deadline = state.deadline_ms if saga.undoable[step] else None
+    return Running(state.facts, deadline, _put(state, asked))
+
+
+def _asked_to_undo(_: Saga, state: Any, event: CompensationRequested) -> State:
+    step = event["step"]
+    return _with(state, Asked(step, event["attempt"], _leg(state, step).first, event["at_ms"], event["due_ms"]))
+
+
+def _succeeded(saga: Saga, state: Any, event: StepSucceeded) -> State:
+    step = saga.step(event["step"])
+    return _done(saga, state, step, {**state.facts.results, step.result: event["result"]})
+
+
+def _done(saga: Saga, state: Any, step: Step, results: Mapping[str, str]) -> State:
+    facts, needed = state.facts, saga.needed_after[step.name]
     order = {name: value for name, value in facts.order.items() if name in needed}
-    results = {**facts.results, step.result: event["result"]}
-    return Running(Facts(facts.version, facts.digest, order, results), step.name, event["attempt"], fold.state.due_ms)
+    kept = Facts(facts.version, facts.digest, facts.started_ms, order, results)
+    legs = tuple([leg for leg in state.legs if leg.step != step.name])
+    following: Iterable[str] = saga.next_after[step.name]
+    if legs:
+        busy = {leg.step for leg in legs}
+        following = [name for name in following if not saga.earlier[name] & busy]
+    return Running(kept, state.deadline_ms if step.kind == "compensatable" else None, legs + _begin(following))
 
 
-def _failed(fold: _Fold, event: StepFailed) -> State:
-    if "retry_due_ms" not in event:
-        return cast("State", fold.state)
-    return Pausing(fold.state.facts, event["step"], event["attempt"], event["retry_due_ms"])
+def _refused(saga: Saga, state: Any, event: StepRefused) -> State:
+    _leg(state, event["step"])
+    return _back(saga, state, event["because"], without=event["step"])
 
 
-def _undo_requested(fold: _Fold, event: CompensationRequested) -> State:
-    state, step, attempt = fold.state, event["step"], event["attempt"]
-    why = Why(**event["because"]) if "because" in event else state.why
-    again = isinstance(state, Compensating | CompensationPausing) and state.step == step
-    return Compensating(state.facts, why, step, attempt, state.first_attempt if again else attempt, event["due_ms"])
+def _failed(saga: Saga, state: Any, event: StepFailed) -> State:
+    if "because" in event:
+        return _back(saga, state, event["because"])
+    return _paused(saga, state, event)
 
 
-def _undo_failed(fold: _Fold, event: CompensationFailed) -> State:
-    state = fold.state
-    if "retry_due_ms" not in event:
-        return cast("State", state)
-    return CompensationPausing(
-        state.facts, state.why, event["step"], event["attempt"], state.first_attempt, event["retry_due_ms"]
-    )
+def _paused(_: Saga, state: Any, event: StepFailed | CompensationFailed) -> State:
+    leg, due_ms = _leg(state, event["step"]), event.get("retry_due_ms")
+    if due_ms is None:
+        return _with(state, Waiting(leg.step, leg.attempt, leg.first))
+    return _with(state, Pausing(leg.step, leg.attempt, leg.first, due_ms))
 
 
-def _stuck(fold: _Fold, event: GotStuck) -> State:
-    return Stuck(fold.state.facts, fold.state.why, event["step"], event["attempt"])
+def _timed_out(saga: Saga, state: Any, event: StepTimedOut) -> State:
+    return _back(saga, state, event["because"]) if "because" in event else _waits(saga, state, event)
 
 
-def _completed(fold: _Fold, event: Event) -> State:
-    facts = fold.state.facts
-    return Completed(Facts(facts.version, facts.digest, {}, facts.results))
+def _waits(_: Saga, state: Any, event: StepTimedOut | CompensationTimedOut) -> State:
+    leg = _leg(state, event["step"])
+    return _with(state, Waiting(leg.step, leg.attempt, leg.first))
 
 
-def _rolled_back(fold: _Fold, event: WentBack) -> State:
-    facts = fold.state.facts
-    return RolledBack(
-        Facts(facts.version, facts.digest, {}, {}), Why(event["reason"], event["step"], event["requested"])
-    )
+def _turned(saga: Saga, state: Any, event: Any) -> State:
+    return _back(saga, state, event["because"])
 
 
-_APPLY: dict[str, Callable[[_Fold, Any], State] | None] = {
+def _back(saga: Saga, state: Any, because: Because, without: str | None = None) -> State:
+    """All that is done or may have happened is to be undone, what came last first."""
+    asked = {leg.step for leg in state.legs if leg.attempt and leg.step != without}
+    open_or_after = {leg.step for leg in state.legs}.union(*(saga.later[leg.step] for leg in state.legs))
+    undo = {
+        step.name
+        for step in saga.steps
+        if step.undo is not None and (step.name in asked or step.name not in open_or_after)
+    }
+    first = saga.last_of(undo)
+    left = tuple(step.name for step in saga.steps if step.name in undo and step.name not in first)
+    return Compensating(state.facts, Why(**because), _begin(first), left)
+
+
+def _undone(saga: Saga, state: Any, event: CompensationSucceeded) -> State:
+    _leg(state, event["step"])
+    return _gone(saga, state, event["step"])
+
+
+def _gone(saga: Saga, state: Any, step: str) -> State:
+    legs = tuple(leg for leg in state.legs if leg.step != step)
+    still = {leg.step for leg in legs}.union(state.left)
+    begun = tuple(name for name in state.left if not saga.later[name] & still)
+    left = tuple(name for name in state.left if name not in begun)
+    return Compensating(state.facts, state.why, legs + _begin(begun), left)
+
+
+def _stuck(_: Saga, state: Any, event: GotStuck) -> State:
+    leg = _leg(state, event["step"])
+    return _with(state, Stuck(leg.step, leg.attempt, leg.first, event["at_ms"], event["reason"]))
+
+
+def _operated(saga: Saga, state: Any, event: Operated) -> State:
+    if "because" in event:
+        return _back(saga, state, event["because"])
+    for name in event["steps"]:
+        state = _seen_to(saga, state, name, again=event["operation"] == "saga.retry")
+    return cast("State", state)
+
+
+def _seen_to(saga: Saga, state: Any, step: str, *, again: bool) -> State:
+    """A person has a stuck step asked for again, with attempts counted anew, or takes it as done."""
+    leg = _leg(state, step)
+    if again:
+        return _with(state, Waiting(step, leg.attempt, leg.attempt + 1))
+    if type(state) is Running:
+        return _done(saga, state, saga.step(step), state.facts.results)
+    return _gone(saga, state, step)
+
+
+def _completed(_: Saga, state: Any, event: Finished) -> State:
+    return Completed(_remembered(state.facts, state.facts.results), event["forget_ms"])
+
+
+def _rolled_back(_: Saga, state: Any, event: WentBack) -> State:
+    why = Why(event["reason"], event["step"], event["requested"])
+    return RolledBack(_remembered(state.facts, {}), why, event["forget_ms"])
+
+
+def _remembered(facts: Facts, results: Mapping[str, str]) -> Facts:
+    return Facts(facts.version, facts.digest, facts.started_ms, {}, results)
+
+
+_APPLY: dict[str, Callable[[Saga, Any, Any], State] | None] = {
     "saga.started": _started,
-    "saga.step.requested": _requested,
+    "saga.step.requested": _asked,
     "saga.step.succeeded": _succeeded,
-    "saga.step.refused": None,  # the events after it, in the same decision, say where the saga goes
+    "saga.step.refused": _refused,
     "saga.step.failed": _failed,
-    "saga.step.timed_out": None,
-    "saga.compensation.requested": _undo_requested,
-    "saga.compensation.succeeded": None,
-    "saga.compensation.failed": _undo_failed,
-    "saga.compensation.timed_out": None,
-    "saga.cancel.requested": None,
+    "saga.step.timed_out": _timed_out,
+    "saga.compensation.requested": _asked_to_undo,
+    "saga.compensation.succeeded": _undone,
+    "saga.compensation.failed": _paused,
+    "saga.compensation.timed_out": _waits,
+    "saga.cancel.requested": _turned,
     "saga.cancel.refused": None,
-    "saga.operated": None,
+    "saga.operated": _operated,
     "saga.operation.refused": None,
     "saga.reply.ignored": None,
     "saga.completed": _completed,

@@ -92,7 +92,7 @@ class Failed:
 
 @fact
 class Retry:
-    """An operator has a stuck compensation sent again."""
+    """An operator has what is stuck asked for again."""
 
     id: str
     operator: str
@@ -101,7 +101,7 @@ class Retry:
 
 @fact
 class Skip:
-    """An operator takes a stuck compensation as done by hand."""
+    """An operator takes what is stuck as done by hand."""
 
     id: str
     operator: str
@@ -124,10 +124,29 @@ class TimerDue:
     due_ms: int
 
 
+@fact
+class RoomFor:
+    """A step that waits may be asked for: its participant has room."""
+
+    step: str
+
+
 Reply = Succeeded | Refused | Undone | Failed
 Operation = Retry | Skip | Compensate
-Input = Place | Cancel | Reply | Operation | TimerDue
-INPUTS: tuple[type[Input], ...] = (Place, Cancel, Succeeded, Refused, Undone, Failed, Retry, Skip, Compensate, TimerDue)
+Input = Place | Cancel | Reply | Operation | TimerDue | RoomFor
+INPUTS: tuple[type[Input], ...] = (
+    Place,
+    Cancel,
+    Succeeded,
+    Refused,
+    Undone,
+    Failed,
+    Retry,
+    Skip,
+    Compensate,
+    TimerDue,
+    RoomFor,
+)
 
 TYPE_OF: dict[type[Input], str] = {
     Place: "order.place",

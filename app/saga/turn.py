@@ -1,79 +1,104 @@
-"""What the moves of a saga share: whose turn it is, what counts as an answer, and how to ask and to go back."""
+"""One turn of a saga: what happened so far in it, and what follows once it is known what happened."""
 
-from app.saga.definition import Saga, Step
-from app.saga.events import Because, CompensationRequested, Event, Operated, StepRequested
-from app.saga.facts import fact
+from collections.abc import Callable
+from typing import Any, cast
+
+from app.saga.definition import Command, Saga
+from app.saga.events import Because, Event
+from app.saga.evolve import evolve
 from app.saga.identity import Direction, attempt_of, effect_key
-from app.saga.messages import TYPE_OF, Failed, Operation, Reply
-from app.saga.state import Compensating, CompensationPausing, Pausing, Running, Stuck
-from app.saga.verdict import Nothing, Unacceptable
+from app.saga.messages import Reply
+from app.saga.state import UNDER_WAY, Compensating, Leg, Pausing, Running, State, Waiting, leg_of
 
-Answer = list[Event] | Nothing | Unacceptable
-Forward = Running | Pausing
-Backward = Compensating | CompensationPausing
-
-TIMED_OUT = "timed out"
+Room = Callable[[str], bool]
+"""What a step's participant bears."""
 
 
-@fact
 class Turn:
-    """Which saga decides, and when (ms since 1970)."""
+    """A saga that takes in one input, at a time (ms since 1970): it grows events, and its state with them.
 
-    saga: Saga
-    id: str
-    at_ms: int
+    `room` tells whether a step may be asked for now, `bears` whether one that failed may be asked for after a pause.
+    """
+
+    __slots__ = ("at_ms", "bears", "events", "id", "room", "saga", "state")
+
+    def __init__(self, saga: Saga, saga_id: str, state: State, at_ms: int, room: Room, bears: Room) -> None:
+        self.saga = saga
+        self.id = saga_id
+        self.state = state
+        self.at_ms = at_ms
+        self.room = room
+        self.bears = bears
+        self.events: list[Event] = []
+
+    @property
+    def direction(self) -> Direction:
+        """Whether steps are done or undone now."""
+        return "do" if isinstance(self.state, Running) else "undo"
+
+    def happen(self, event: Event) -> None:
+        """This happened."""
+        self.events.append(event)
+        self.state = evolve(self.saga, self.state, event)
+
+    def happen_to(self, what: str, event: dict[str, Any]) -> None:
+        """This happened to a step, in being done or undone: failed, or timed_out."""
+        kind = "saga.step." if isinstance(self.state, Running) else "saga.compensation."
+        self.happen(cast("Event", {"type": kind + what, **event}))
+
+    def request(self, leg: Waiting | Pausing) -> None:
+        """The step is asked for."""
+        asked = {
+            "type": "saga.step.requested" if isinstance(self.state, Running) else "saga.compensation.requested",
+            "step": leg.step,
+            "attempt": leg.attempt + 1,
+            "at_ms": self.at_ms,
+            "due_ms": self.at_ms + self.command(leg.step).timeout_ms,
+        }
+        self.happen(cast("Event", asked))
+
+    def go_on(self) -> None:
+        """What follows: steps that wait are asked for, if there is room; with nothing under way, the saga has ended."""
+        state = self.state
+        if not isinstance(state, UNDER_WAY):
+            return
+        for leg in state.legs:
+            if isinstance(leg, Waiting) and self.room(leg.step):
+                self.request(leg)
+        if not state.legs:
+            self.happen(self._end(state))
+
+    def answered(self, direction: Direction, reply: Reply) -> tuple[Leg, int] | None:
+        """The step under way and which of its attempts the reply answers; None for a reply to anything else."""
+        state = self.state
+        leg = leg_of(state.legs, reply.step) if isinstance(state, UNDER_WAY) else None
+        if leg is None:
+            return None
+        attempt = attempt_of(reply.command, effect_key(self.id, leg.step, direction))
+        return (leg, attempt) if attempt is not None and attempt <= leg.attempt else None
+
+    def command(self, step: str) -> Command:
+        """What the step's participant is asked now."""
+        found = self.saga.step(step)
+        command = found.do if isinstance(self.state, Running) else found.undo
+        if command is None:
+            raise TypeError(f"{step} is never undone")
+        return command
+
+    def _end(self, state: Running | Compensating) -> Event:
+        forget_ms = self.at_ms + self.saga.remembered_ms
+        if isinstance(state, Running):
+            return {"type": "saga.completed", "forget_ms": forget_ms}
+        why = state.why
+        return {
+            "type": "saga.rolled_back",
+            "reason": why.reason,
+            "step": why.step,
+            "requested": why.requested,
+            "forget_ms": forget_ms,
+        }
 
 
-def answers(turn: Turn, state: Forward | Backward | Stuck, direction: Direction, reply: Reply) -> int | None:
-    """Which of the attempts sent so far the reply answers; None for a reply to anything else."""
-    if reply.step != state.step:
-        return None
-    attempt = attempt_of(reply.command, effect_key(turn.id, state.step, direction))
-    return attempt if attempt is not None and attempt <= state.attempt else None
-
-
-def counts(state: Forward | Backward, reply: Failed, attempt: int) -> bool:
-    """A failure for good ends an effect, unless an operator asked anew since; a passing one, the attempt under way."""
-    if reply.retryable:
-        return attempt == state.attempt and isinstance(state, Running | Compensating)
-    return isinstance(state, Running | Pausing) or attempt >= state.first_attempt
-
-
-def request(turn: Turn, step: Step, attempt: int) -> StepRequested:
-    """Asks for a step."""
-    return {
-        "type": "saga.step.requested",
-        "step": step.name,
-        "attempt": attempt,
-        "due_ms": turn.at_ms + step.do.timeout_ms,
-    }
-
-
-def request_undo(turn: Turn, step: Step, attempt: int, because: Because | None = None) -> CompensationRequested:
-    """Asks for the undoing of a step; the first one says why."""
-    requested: CompensationRequested = {
-        "type": "saga.compensation.requested",
-        "step": step.name,
-        "attempt": attempt,
-        "due_ms": turn.at_ms + step.undo.timeout_ms,
-    }
-    if because is not None:
-        requested["because"] = because
-    return requested
-
-
-def go_back(turn: Turn, first: Step | None, because: Because) -> Event:
-    """Undoes from this step on, newest first; without one there is nothing to undo."""
-    if first is None:
-        return {"type": "saga.rolled_back", **because}
-    return request_undo(turn, first, 1, because)
-
-
-def operated(wish: Operation) -> Operated:
-    """A person acted."""
-    return {
-        "type": "saga.operated",
-        "operation": TYPE_OF[type(wish)],
-        "operator": wish.operator,
-        "reason": wish.reason,
-    }
+def because(reason: str, step: str, *, requested: bool = False) -> Because:
+    """Why a saga goes back."""
+    return {"reason": reason, "step": step, "requested": requested}

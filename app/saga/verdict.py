@@ -21,6 +21,11 @@ class Nothing:
 
 
 @fact
+class Forgotten:
+    """The saga ended long enough ago: its state is deleted. Its events tell of it for good."""
+
+
+@fact
 class Unacceptable:
     """No saga can take the input in: it belongs to the dead letters."""
 
@@ -28,5 +33,6 @@ class Unacceptable:
     message: str
 
 
-Verdict = Decision | Nothing | Unacceptable
+Verdict = Decision | Nothing | Forgotten | Unacceptable
 NOTHING = Nothing()
+FORGOTTEN = Forgotten()

@@ -4,14 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from app.saga.decide import decide
+from app.saga.decide import always, decide
 from app.saga.definition import Saga
 from app.saga.effects import Effect, SendCommand, SendOutcome, effects
 from app.saga.events import Event
 from app.saga.evolve import advance
 from app.saga.messages import Input, TimerDue
-from app.saga.state import UNKNOWN, Progress, State, due_ms
-from app.saga.verdict import NOTHING, Decision, Unacceptable, Verdict
+from app.saga.state import UNKNOWN, Leg, Progress, State, due_ms
+from app.saga.turn import Room
+from app.saga.verdict import FORGOTTEN, NOTHING, Decision, Unacceptable, Verdict
 from tests.saga.words import ID
 
 NOON = 43_200_000
@@ -23,7 +24,16 @@ class _Waited:
 
 
 WAITED = _Waited()
-Said = Input | _Waited
+
+
+@dataclass(frozen=True)
+class Crowded:
+    """Something that is said while no participant bears anything more."""
+
+    said: "Input | _Waited"
+
+
+Said = Input | _Waited | Crowded
 Expected = str | Mapping[str, object]
 
 
@@ -42,14 +52,25 @@ class Story:
         return self.progress.state
 
     @property
+    def leg(self) -> Any:
+        """Where the one step under way is."""
+        (leg,) = self.state.legs
+        return leg
+
+    @property
     def due(self) -> int | None:
         """When (ms since 1970) the saga wants to be told of the time."""
         return due_ms(self.progress.state)
 
-    def when(self, said: Said, at: int | None = None) -> "Telling":
-        """The saga is told something, at `at` (ms since 1970) if that matters."""
+    def when(self, said: Said, at: int | None = None, room: Room = always, bears: Room = always) -> "Telling":
+        """The saga is told something, at `at` (ms since 1970) if that matters.
+
+        Some participants may have no room (`without(...)`), or not bear that a failed command keeps its room.
+        """
+        if isinstance(said, Crowded):
+            said, room, bears = said.said, no_room, no_room
         given, now = self._heard(said, at)
-        return Telling(self, given, now, decide(self.saga, ID, self.progress, given, now))
+        return Telling(self, given, now, decide(self.saga, ID, self.progress, given, now, room, bears))
 
     def lived(self, said: Said) -> "Story":
         """The story after something that must have moved the saga."""
@@ -62,7 +83,7 @@ class Story:
         """The story after a decision read from its log."""
         return replace(self, progress=advance(self.saga, self.progress, events))
 
-    def _heard(self, said: Said, at: int | None) -> tuple[Input, int]:
+    def _heard(self, said: Input | _Waited, at: int | None) -> tuple[Input, int]:
         if not isinstance(said, _Waited):
             return said, self.at if at is None else at
         assert self.due is not None, f"{self.state} waits for no time"
@@ -82,6 +103,8 @@ class Telling:
     def after(self) -> Story:
         """The story as it goes on, a second later."""
         progress = self.verdict.progress if isinstance(self.verdict, Decision) else self.before.progress
+        if self.verdict == FORGOTTEN:
+            progress = UNKNOWN
         return Story(self.before.saga, progress, self.at + SECOND, (*self.before.sent, *self.sent))
 
     @property
@@ -101,8 +124,12 @@ class Telling:
         outcome: SendOutcome | None = None,
         events: Sequence[Expected] | None = None,
         state: type[State] | State | None = None,
+        leg: type[Leg] | Leg | None = None,
     ) -> Story:
-        """It sends exactly these commands and this outcome. Events are whole, or a type alone; so is the state."""
+        """It sends exactly these commands and this outcome; `leg` is where the one step under way is then.
+
+        Events are whole, or a type alone; so are the state and the leg.
+        """
         assert isinstance(self.verdict, Decision), f"{self.given} came to {self.verdict} in {self.before.state}"
         assert [effect for effect in self.sent if isinstance(effect, SendCommand)] == list(commands)
         assert [effect for effect in self.sent if isinstance(effect, SendOutcome)] == ([outcome] if outcome else [])
@@ -110,12 +137,19 @@ class Telling:
             assert _as_detailed(self.events, events) == list(events)
         if state is not None:
             assert (type(self.after.state) if isinstance(state, type) else self.after.state) == state
+        if leg is not None:
+            assert (type(self.after.leg) if isinstance(leg, type) else self.after.leg) == leg
         assert self.after.progress.seq == self.before.progress.seq + 1
         return self.after
 
     def then_nothing(self) -> Story:
         """Nothing changes and nothing is recorded."""
         assert self.verdict == NOTHING
+        return self.after
+
+    def then_forgotten(self) -> Story:
+        """Nothing is recorded, and nothing is known of the saga any more."""
+        assert self.verdict == FORGOTTEN
         return self.after
 
     def then_unacceptable(self, code: str) -> Story:
@@ -144,6 +178,16 @@ class Telling:
         wish = cast("Any", self.given)
         event = {"type": "saga.operation.refused", "operation": operation, "refusal": refusal}
         return self.then(events=[{**event, "operator": wish.operator, "reason": wish.reason}], state=self.before.state)
+
+
+def no_room(_: str) -> bool:
+    """Every participant has as much to do as it can bear."""
+    return False
+
+
+def without(*steps: str) -> Room:
+    """Every participant has room, but not those of these steps."""
+    return lambda step: step not in steps
 
 
 def given(saga: Saga, *history: Said | Sequence[Event]) -> Story:

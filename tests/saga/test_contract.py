@@ -7,8 +7,8 @@ import pytest
 from app.saga.effects import SendCommand, SendOutcome
 from app.saga.evolve import EVENT_TYPES
 from app.saga.identity import Direction, command_id
-from app.saga.state import Compensating, CompensationPausing, Pausing, Running
-from tests.saga.given import NOON, WAITED, Said, given
+from app.saga.state import Asked, Compensating, Pausing, Running
+from tests.saga.given import NOON, WAITED, Crowded, Said, given
 from tests.saga.places import at, places
 from tests.saga.shapes import misshapen
 from tests.saga.words import (
@@ -24,6 +24,7 @@ from tests.saga.words import (
     released,
     reserved,
     retry,
+    room_for,
     skip,
 )
 
@@ -89,34 +90,41 @@ def test_a_refused_cancel_is_as_agreed() -> None:
     assert at("completed").when(cancel()).sent == [SendOutcome("order.cancel.refused", value)]
 
 
-@pytest.mark.parametrize("place", places(Running, Pausing, Compensating, CompensationPausing))
+@pytest.mark.parametrize("place", places(Running, Compensating, legs=(Asked, Pausing)))
 def test_the_attempt_that_a_time_follows_is_told_by_the_state(place: str) -> None:
     """What comes of a time-out or a pause names the attempt before as its cause: the state knows which that was."""
     story = at(place)
     direction: Direction = "do" if isinstance(story.state, Running | Pausing) else "undo"
     before = story.sent[-1]
     assert isinstance(before, SendCommand)
-    assert before.id == command_id("o-1", story.state.step, direction, story.state.attempt)
+    assert before.id == command_id("o-1", story.leg.step, direction, story.leg.attempt)
 
 
-def _request(step: str, attempt: int) -> dict[str, Any]:
-    return {"type": "saga.step.requested", "step": step, "attempt": attempt, "due_ms": LATER + 30_000}
+def _request(step: str, attempt: int, what: str = "step") -> dict[str, Any]:
+    times = {"at_ms": LATER, "due_ms": LATER + 30_000}
+    return {"type": f"saga.{what}.requested", "step": step, "attempt": attempt, **times}
 
 
-def _undo(step: str, attempt: int, because: object = None) -> dict[str, Any]:
-    fields = {"step": step, "attempt": attempt, "due_ms": LATER + 30_000}
-    return {"type": "saga.compensation.requested", **fields, **({"because": because} if because else {})}
+def _undo(step: str, attempt: int) -> dict[str, Any]:
+    return _request(step, attempt, "compensation")
 
 
 def _why(reason: str, step: str = "reservation", *, requested: bool = False) -> dict[str, Any]:
     return {"reason": reason, "step": step, "requested": requested}
 
 
+def _because(reason: str, step: str = "reservation", *, requested: bool = False) -> dict[str, Any]:
+    return {"because": _why(reason, step, requested=requested)}
+
+
 STARTED = {
     "type": "saga.started",
     "order": {"order_id": "o-1", "customer_id": "ann", "total": TOTAL, "lines": LINES},
     "digest": "digest of ann's order",
+    "at_ms": LATER,
+    "deadline_ms": LATER + 24 * 3_600_000,
 }
+FORGET = {"forget_ms": LATER + 7 * 24 * 3_600_000}
 NO_FUNDS = _why("no funds", "payment")
 DECLINED: tuple[Said, ...] = (placed(), reserved(), declined())
 
@@ -128,15 +136,17 @@ DECISIONS: tuple[tuple[tuple[Said, ...], Said, list[dict[str, Any]]], ...] = (
     ]),
     ((placed(), reserved()), charged(), [
         {"type": "saga.step.succeeded", "step": "payment", "attempt": 1, "result": "p-1"},
-        {"type": "saga.completed"},
+        {"type": "saga.completed", **FORGET},
     ]),
     ((placed(),), rejected(), [
-        {"type": "saga.step.refused", "step": "reservation", "attempt": 1, "reason": "out of stock"},
-        {"type": "saga.rolled_back", "reason": "out of stock", "step": "reservation", "requested": False},
+        {"type": "saga.step.refused", "step": "reservation", "attempt": 1, "reason": "out of stock",
+         **_because("out of stock")},
+        {"type": "saga.rolled_back", **_why("out of stock"), **FORGET},
     ]),
     ((placed(), reserved()), declined(), [
-        {"type": "saga.step.refused", "step": "payment", "attempt": 1, "reason": "no funds"},
-        _undo("reservation", 1, NO_FUNDS),
+        {"type": "saga.step.refused", "step": "payment", "attempt": 1, "reason": "no funds",
+         "because": NO_FUNDS},
+        _undo("reservation", 1),
     ]),
     ((placed(),), failed("reservation:do"), [
         {"type": "saga.step.failed", "step": "reservation", "attempt": 1, "reason": "database down",
@@ -145,24 +155,46 @@ DECISIONS: tuple[tuple[tuple[Said, ...], Said, list[dict[str, Any]]], ...] = (
     ((placed(), failed("reservation:do")), WAITED, [_request("reservation", 2)]),
     ((placed(),), failed("reservation:do", for_good=True), [
         {"type": "saga.step.failed", "step": "reservation", "attempt": 1, "reason": "database down",
-         "retryable": False},
-        _undo("reservation", 1, _why("database down")),
+         "retryable": False, **_because("database down")},
+        _undo("reservation", 1),
     ]),
     ((placed(),), WAITED, [
         {"type": "saga.step.timed_out", "step": "reservation", "attempt": 1},
         _request("reservation", 2),
     ]),
     ((placed(), WAITED), WAITED, [
-        {"type": "saga.step.timed_out", "step": "reservation", "attempt": 2},
-        _undo("reservation", 1, _why("timed out")),
+        {"type": "saga.step.timed_out", "step": "reservation", "attempt": 2, **_because("timed out")},
+        _undo("reservation", 1),
     ]),
     ((placed(),), cancel(), [
-        {"type": "saga.cancel.requested", "reason": "changed my mind"},
-        _undo("reservation", 1, _why("changed my mind", requested=True)),
+        {"type": "saga.cancel.requested", "reason": "changed my mind",
+         **_because("changed my mind", requested=True)},
+        _undo("reservation", 1),
     ]),
     ((placed(),), compensate(), [
-        {"type": "saga.operated", "operation": "saga.compensate", "operator": "olga", "reason": "fraud"},
-        _undo("reservation", 1, _why("fraud", requested=True)),
+        {"type": "saga.operated", "operation": "saga.compensate", "operator": "olga", "reason": "fraud",
+         **_because("fraud", requested=True)},
+        _undo("reservation", 1),
+    ]),
+    ((), Crowded(placed()), [STARTED]),
+    ((Crowded(placed()),), room_for("reservation"), [_request("reservation", 1)]),
+    ((placed(),), Crowded(WAITED), [{"type": "saga.step.timed_out", "step": "reservation", "attempt": 1}]),
+    ((placed(),), Crowded(failed("reservation:do")), [
+        {"type": "saga.step.failed", "step": "reservation", "attempt": 1, "reason": "database down",
+         "retryable": True},
+    ]),
+    ((placed(), Crowded(WAITED)), WAITED, [
+        {"type": "saga.step.timed_out", "step": "reservation", "attempt": 1,
+         **_because("the order's deadline has passed")},
+        _undo("reservation", 1),
+    ]),
+    ((Crowded(placed()),), WAITED, [
+        {"type": "saga.step.timed_out", "step": "reservation", "attempt": 0,
+         **_because("the order's deadline has passed")},
+        {"type": "saga.rolled_back", **_why("the order's deadline has passed"), **FORGET},
+    ]),
+    (DECLINED, Crowded(WAITED), [
+        {"type": "saga.compensation.timed_out", "step": "reservation", "attempt": 1},
     ]),
     (CANCELLED, refunded(), [
         {"type": "saga.compensation.succeeded", "step": "payment", "attempt": 1},
@@ -170,7 +202,7 @@ DECISIONS: tuple[tuple[tuple[Said, ...], Said, list[dict[str, Any]]], ...] = (
     ]),
     (DECLINED, released(), [
         {"type": "saga.compensation.succeeded", "step": "reservation", "attempt": 1},
-        {"type": "saga.rolled_back", **NO_FUNDS},
+        {"type": "saga.rolled_back", **NO_FUNDS, **FORGET},
     ]),
     (DECLINED, failed("reservation:undo"), [
         {"type": "saga.compensation.failed", "step": "reservation", "attempt": 1, "reason": "database down",
@@ -179,7 +211,7 @@ DECISIONS: tuple[tuple[tuple[Said, ...], Said, list[dict[str, Any]]], ...] = (
     (DECLINED, failed("reservation:undo", for_good=True), [
         {"type": "saga.compensation.failed", "step": "reservation", "attempt": 1, "reason": "database down",
          "retryable": False},
-        {"type": "saga.stuck", "step": "reservation", "attempt": 1, "reason": "database down"},
+        {"type": "saga.stuck", "step": "reservation", "attempt": 1, "at_ms": LATER, "reason": "database down"},
     ]),
     (DECLINED, WAITED, [
         {"type": "saga.compensation.timed_out", "step": "reservation", "attempt": 1},
@@ -187,15 +219,17 @@ DECISIONS: tuple[tuple[tuple[Said, ...], Said, list[dict[str, Any]]], ...] = (
     ]),
     ((*DECLINED, WAITED), WAITED, [
         {"type": "saga.compensation.timed_out", "step": "reservation", "attempt": 2},
-        {"type": "saga.stuck", "step": "reservation", "attempt": 2, "reason": "timed out"},
+        {"type": "saga.stuck", "step": "reservation", "attempt": 2, "at_ms": LATER, "reason": "timed out"},
     ]),
     ((*DECLINED, WAITED, WAITED), retry(), [
-        {"type": "saga.operated", "operation": "saga.retry", "operator": "olga", "reason": "it is up again"},
+        {"type": "saga.operated", "operation": "saga.retry", "operator": "olga", "reason": "it is up again",
+         "steps": ["reservation"]},
         _undo("reservation", 3),
     ]),
     ((*DECLINED, WAITED, WAITED), skip(), [
-        {"type": "saga.operated", "operation": "saga.skip", "operator": "olga", "reason": "done by hand"},
-        {"type": "saga.rolled_back", **NO_FUNDS},
+        {"type": "saga.operated", "operation": "saga.skip", "operator": "olga", "reason": "done by hand",
+         "steps": ["reservation"]},
+        {"type": "saga.rolled_back", **NO_FUNDS, **FORGET},
     ]),
     (DECLINED, cancel(), [
         {"type": "saga.cancel.refused", "reason": "the order is being rolled back"},

@@ -6,11 +6,11 @@ import pytest
 
 from app.saga.events import Event
 from app.saga.evolve import EVENT_TYPES, BrokenHistory, advance, evolve
-from app.saga.state import UNKNOWN, Compensating, Completed
-from tests.saga.given import WAITED, given
+from app.saga.state import UNKNOWN, Asked, Compensating, Completed, Waiting
+from tests.saga.given import WAITED, given, no_room
 from tests.saga.places import PLACES, at
 from tests.saga.shapes import DECLARED
-from tests.saga.words import BRIEF, charged, declined, order_completed, placed, released, reserved
+from tests.saga.words import BRIEF, charged, declined, order_completed, placed, released, reserved, room_for
 from topologies.order import ORDER
 
 
@@ -27,6 +27,17 @@ def test_a_saga_read_from_its_log_goes_on_where_it_was() -> None:
     story.when(charged()).then(outcome=order_completed(), state=Completed)
 
 
+def test_a_step_that_waited_is_asked_for_by_a_later_decision() -> None:
+    """After the start the first step waits, which needs no event, until the log says that it was asked for."""
+    started = given(ORDER).when(placed(), room=no_room).events
+    waiting = given(ORDER, started)
+    assert waiting.leg == Waiting("reservation", 0, 1)
+    asked = waiting.when(room_for("reservation")).events
+    assert given(ORDER, started, asked).leg == Asked("reservation", 1, 1, waiting.at, waiting.at + 30_000)
+    reserving = given(ORDER, [*started, *asked])
+    assert reserving.state == given(ORDER, started, asked).state
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_events_that_change_nothing_change_nothing(place: str) -> None:
     """What was ignored or refused leaves the state as it is, everywhere."""
@@ -39,32 +50,42 @@ def test_events_that_change_nothing_change_nothing(place: str) -> None:
     assert advance(story.saga, story.progress, quiet).seq == story.progress.seq + 1
 
 
+ASKED = {"attempt": 2, "at_ms": 1, "due_ms": 2}
+FAILED = {"attempt": 1, "reason": "down", "retryable": True}
+
+
 @pytest.mark.parametrize(
-    "event",
+    ("event", "why"),
     (
-        {"type": "saga.started", "order": {"order_id": "o-1"}, "digest": "d"},
-        {"type": "saga.flew"},
-        {"type": "saga.step.requested", "step": "payment"},
-        {"type": "saga.step.succeeded", "step": "shipping", "attempt": 1, "result": "x"},
-        {"type": "saga.compensation.requested", "step": "payment", "attempt": 1, "due_ms": 1},
-        {"type": "saga.compensation.requested", "step": "payment", "attempt": 1, "due_ms": 1, "because": {"who": "me"}},
-        {
-            "type": "saga.compensation.failed",
-            "step": "x",
-            "attempt": 1,
-            "reason": "",
-            "retryable": True,
-            "retry_due_ms": 1,
-        },
-        {"type": "saga.stuck", "step": "payment", "attempt": 1, "reason": "x"},
-        {},
-        {"type": ["saga.started"]},
+        ({"type": "saga.started", "order": {"order_id": "o-1"}, "digest": "d", "at_ms": 1}, "it has started already"),
+        ({"type": "saga.flew"}, "saga.flew"),
+        ({}, "type"),
+        ({"type": ["saga.started"]}, "unhashable"),
+        ({"type": "saga.step.requested", "step": "reservation"}, "attempt"),
+        ({"type": "saga.step.requested", "step": "payment", **ASKED}, "payment is not under way"),
+        ({"type": "saga.step.succeeded", "step": "shipping", "attempt": 1, "result": "x"}, "shipping"),
+        ({"type": "saga.step.failed", "step": "payment", **FAILED, "retry_due_ms": 1}, "payment is not under way"),
+        ({"type": "saga.step.failed", "step": "payment", **FAILED}, "payment is not under way"),
+        ({"type": "saga.step.timed_out", "step": "payment", "attempt": 1}, "payment is not under way"),
+        ({"type": "saga.step.refused", "step": "reservation", "attempt": 1, "reason": "no"}, "because"),
+        ({"type": "saga.cancel.requested", "reason": "no"}, "because"),
+        ({"type": "saga.cancel.requested", "reason": "no", "because": {"who": "me"}}, "who"),
+        ({"type": "saga.compensation.requested", "step": "payment", **ASKED}, "payment is not under way"),
+        ({"type": "saga.compensation.succeeded", "step": "reservation", "attempt": 1}, "left"),
+        ({"type": "saga.compensation.failed", "step": "x", **FAILED}, "x is not under way"),
+        ({"type": "saga.operated", "operation": "saga.retry", "steps": ["payment"]}, "payment is not under way"),
+        (
+            {"type": "saga.stuck", "step": "payment", "attempt": 1, "at_ms": 1, "reason": "x"},
+            "payment is not under way",
+        ),
+        ({"type": "saga.completed"}, "forget_ms"),
+        ({"type": "saga.rolled_back", "reason": "x", "step": "payment", "requested": True}, "forget_ms"),
     ),
 )
-def test_an_event_that_cannot_follow_breaks_the_history(event: dict[str, Any]) -> None:
-    """A running saga can't start, be undone without a reason, fail to undo, or do what nobody knows."""
+def test_an_event_that_cannot_follow_breaks_the_history(event: dict[str, Any], why: str) -> None:
+    """A running saga can't start, nor do or undo what is not under way, nor go back without a reason; and so on."""
     story = given(BRIEF, placed())
-    with pytest.raises(BrokenHistory):
+    with pytest.raises(BrokenHistory, match=why):
         evolve(BRIEF, story.state, cast("Event", event))
 
 

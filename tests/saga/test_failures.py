@@ -1,22 +1,24 @@
-"""The catalogue of failures, as far as the core decides them: 1-20 are messages gone wrong, 33-38 is time gone wrong.
+"""The catalogue of failures, as far as the core decides them.
 
-Elsewhere: what participants do (12) and what never gets past the reading of a message (18, 19) or is the engine's (37).
+1-20 are messages gone wrong, 33-38 is time gone wrong, 65 are participants that are down.
+Elsewhere: what participants do (12), what never gets past the reading of a message (18, 19), and the engine's part.
 """
 
 import pytest
 
 from app.saga.messages import Input, Reply, TimerDue
 from app.saga.state import (
+    Asked,
     Compensating,
-    CompensationPausing,
     Completed,
     NotStarted,
     Pausing,
     RolledBack,
     Running,
     Stuck,
+    Waiting,
 )
-from tests.saga.given import NOON, SECOND, WAITED, given
+from tests.saga.given import NOON, SECOND, WAITED, Crowded, given
 from tests.saga.places import PLACES, at, places
 from tests.saga.words import (
     BRIEF,
@@ -40,9 +42,10 @@ from tests.saga.words import (
     reserve,
     reserved,
     retry,
+    room_for,
     skip,
 )
-from topologies.order import ORDER
+from topologies.order import ORDER, PATIENT
 
 HOUR = 3_600_000
 STARTED = tuple(place for place in PLACES if place != "nothing placed")
@@ -146,18 +149,18 @@ def test_10_an_undo_that_fails_for_ever_ends_with_a_person() -> None:
     """A bounded number of attempts with growing pauses, then stuck; never completed and never rolled back."""
     story, sent = given(ORDER, placed(), cancel()), 1
     for _ in range(11):
-        failing = story.when(failed("reservation:undo", story.state.attempt)).then(state=CompensationPausing)
+        failing = story.when(failed("reservation:undo", story.leg.attempt)).then(state=Compensating, leg=Pausing)
         story = failing.when(WAITED).then(commands=[release(sent + 1)], state=Compensating)
         sent += 1
     last = story.when(failed("reservation:undo", sent))
-    last.then(outcome=order_stuck("database down", "reservation"), state=Stuck)
-    assert sent == ORDER.step("reservation").undo.retry.attempts == 12
+    last.then(outcome=order_stuck("database down", "reservation"), state=Compensating, leg=Stuck)
+    assert sent == PATIENT.attempts == 12
 
 
 def test_10_a_stuck_saga_is_told_to_the_shop() -> None:
     """A person learns of it from the outcome."""
     telling = given(BRIEF, placed(), cancel(), WAITED).when(WAITED)
-    telling.then(outcome=order_stuck("timed out", "reservation"), state=Stuck)
+    telling.then(outcome=order_stuck("timed out", "reservation"), state=Compensating, leg=Stuck)
 
 
 def test_11_a_lost_reply_to_an_undo_is_asked_for_again_with_the_same_key() -> None:
@@ -194,6 +197,12 @@ def test_15_the_id_of_an_order_that_ended_stays_taken(place: str) -> None:
     assert story.state.facts.order == {}
     story.when(placed("bob")).then_unacceptable("conflict")
     story.when(placed()).then_nothing()
+
+
+@pytest.mark.parametrize("place", places(Completed, RolledBack))
+def test_15_an_id_is_free_again_once_its_saga_is_forgotten(place: str) -> None:
+    """The window in which it stays taken is the saga's own setting; after it the id is as good as new."""
+    at(place).when(WAITED).then_forgotten().when(placed("bob")).then(commands=[reserve()], state=Running)
 
 
 def test_16_a_cancel_and_a_completion_are_decided_by_their_order() -> None:
@@ -246,7 +255,22 @@ def test_33_a_time_that_came_while_nobody_listened_counts_once() -> None:
     assert late.due == NOON + 10 * HOUR + 30 * SECOND
 
 
-@pytest.mark.parametrize("place", places(Running, Pausing, Compensating, CompensationPausing))
+def test_33_an_order_that_nobody_listened_to_for_days_goes_back() -> None:
+    """Its deadline passed in between: what was asked for is undone, and what was never asked for is not."""
+    late = NOON + 72 * HOUR
+    asked = given(ORDER, placed()).when(WAITED, at=late).then(commands=[reserve(2)])
+    asked.when(WAITED, at=late).then(commands=[release()], state=Compensating)
+    waiting = given(ORDER, Crowded(placed())).when(WAITED, at=late)
+    waiting.then(outcome=order_rejected("the order's deadline has passed", "reservation"), state=RolledBack)
+
+
+def test_33_an_answer_that_came_in_while_nobody_listened_beats_the_deadline() -> None:
+    """What lies in the log is read before any time is told: then the order goes on, and has its day from its start."""
+    story = given(ORDER, placed(), reserved())
+    story.when(charged(), at=NOON + 72 * HOUR).then(outcome=order_completed(), state=Completed)
+
+
+@pytest.mark.parametrize("place", places(Running, Compensating, legs=(Asked, Pausing)))
 def test_34_the_same_time_told_twice_counts_once(place: str) -> None:
     """What waited for that time no longer does."""
     story = at(place)
@@ -263,7 +287,7 @@ def test_35_a_reply_and_its_time_out_are_decided_by_their_order() -> None:
 
 
 @pytest.mark.parametrize("jump", (HOUR, -HOUR))
-@pytest.mark.parametrize("place", places(Running, Pausing, Compensating, CompensationPausing))
+@pytest.mark.parametrize("place", places(Running, Compensating, legs=(Asked, Pausing)))
 def test_36_a_clock_that_jumps_moves_nobody(place: str, jump: int) -> None:
     """Only the very time that a state waits for moves it, whatever the clock says; what comes next is timed anew."""
     story = at(place)
@@ -273,9 +297,36 @@ def test_36_a_clock_that_jumps_moves_nobody(place: str, jump: int) -> None:
     assert told.after.due is None or told.after.due > NOON + jump
 
 
-@pytest.mark.parametrize("place", places(NotStarted, Stuck, Completed, RolledBack))
+def test_37_of_many_times_at_once_each_is_one_small_decision() -> None:
+    """Whatever is due, one time leads to one attempt more or to the end of its step, and to one command at most."""
+    for place in PLACES:
+        if at(place).due is not None:
+            telling = at(place).when(WAITED)
+            assert len(telling.sent) <= 1
+            assert len(telling.events) <= 2
+
+
+@pytest.mark.parametrize("place", places(NotStarted, Compensating, Completed, RolledBack, legs=(Stuck, Waiting)))
 def test_38_the_time_of_a_saga_that_waits_for_none_comes_to_nothing(place: str) -> None:
-    """No matter what it was once set for."""
-    assert at(place).due is None
+    """No matter what it was once set for; one that has ended waits for nothing but to be forgotten."""
+    story = at(place)
+    assert story.due == getattr(story.state, "forget_ms", None)
     for due in (0, NOON, NOON + 30 * SECOND):
-        at(place).when(TimerDue(due)).then_nothing()
+        story.when(TimerDue(due)).then_nothing()
+
+
+def test_65_a_participant_that_is_down_is_not_flooded() -> None:
+    """One whose time ran out waits and sends nothing, again and again, and the order goes on when it is let in."""
+    story = given(ORDER, placed())
+    for attempt in (2, 3, 4):
+        story = story.when(Crowded(WAITED)).then(commands=[], leg=Waiting)
+        story = story.when(room_for("reservation")).then(commands=[reserve(attempt)], leg=Asked)
+    story.when(reserved(4)).then(commands=[charge()], state=Running)
+
+
+def test_65_the_return_of_a_participant_compensates_nothing() -> None:
+    """However long an order waited to be let in, within its day, its steps still have all their attempts and time."""
+    waiting = given(BRIEF, Crowded(placed()))
+    story = waiting.when(room_for("reservation"), at=NOON + 20 * HOUR).then(commands=[reserve()], leg=Asked)
+    assert story.due == NOON + 20 * HOUR + 30 * SECOND
+    story.when(WAITED).then(commands=[reserve(2)], state=Running)

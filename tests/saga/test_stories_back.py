@@ -3,7 +3,7 @@
 import pytest
 
 from app.saga.effects import SendCommand
-from app.saga.state import Compensating, CompensationPausing, RolledBack, State, Stuck
+from app.saga.state import Compensating, Pausing, RolledBack, State, Stuck
 from tests.saga.given import WAITED, Said, given
 from tests.saga.places import at
 from tests.saga.words import (
@@ -86,7 +86,7 @@ def test_a_passing_failure_to_undo_is_asked_for_again_after_a_pause(
     (
         at(place)
         .when(failed(effect))
-        .then(events=["saga.compensation.failed"], state=CompensationPausing)
+        .then(events=["saga.compensation.failed"], state=Compensating, leg=Pausing)
         .when(WAITED)
         .then(commands=[again], events=["saga.compensation.requested"], state=Compensating)
     )
@@ -100,7 +100,8 @@ def test_pauses_between_undos_double_up_to_the_longest() -> None:
         failing = story.when(failed("reservation:undo", attempt))
         assert whole // 2 <= (failing.after.due or 0) - failing.at <= whole
         story = failing.after.lived(WAITED)
-    story.when(failed("reservation:undo", 12)).then(outcome=order_stuck("database down", "reservation"), state=Stuck)
+    last = story.when(failed("reservation:undo", 12))
+    last.then(outcome=order_stuck("database down", "reservation"), state=Compensating, leg=Stuck)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +129,7 @@ def test_the_last_failure_to_undo_leaves_the_saga_stuck(place: str, step: str) -
     """The shop learns which step can't be undone and why; nothing else is sent, and no time is awaited."""
     telling = at(place).when(failed(f"{step}:undo", 2, reason="disk full"))
     events = ["saga.compensation.failed", "saga.stuck"]
-    story = telling.then(outcome=order_stuck("disk full", step), events=events, state=Stuck)
+    story = telling.then(outcome=order_stuck("disk full", step), events=events, state=Compensating, leg=Stuck)
     assert story.due is None
 
 
@@ -136,7 +137,7 @@ def test_the_last_failure_to_undo_leaves_the_saga_stuck(place: str, step: str) -
 def test_the_last_time_out_of_an_undo_leaves_the_saga_stuck(place: str, step: str) -> None:
     """Silence is as good a reason as a failure."""
     events = ["saga.compensation.timed_out", "saga.stuck"]
-    at(place).when(WAITED).then(outcome=order_stuck("timed out", step), events=events, state=Stuck)
+    at(place).when(WAITED).then(outcome=order_stuck("timed out", step), events=events, state=Compensating, leg=Stuck)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +155,7 @@ def test_a_failure_to_undo_for_good_leaves_the_saga_stuck_at_once(place: str, st
     """It makes no sense to ask again, whichever attempt the participant answers, and even in a pause."""
     telling = at(place).when(failed(f"{step}:undo", 1, for_good=True))
     events = ["saga.compensation.failed", "saga.stuck"]
-    telling.then(outcome=order_stuck("database down", step), events=events, state=Stuck)
+    telling.then(outcome=order_stuck("database down", step), events=events, state=Compensating, leg=Stuck)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +181,7 @@ def test_a_late_undo_counts(place: str, commands: list[SendCommand], state: type
 @pytest.mark.parametrize("place", ("stuck in the refund", "stuck in the release"))
 def test_a_late_failure_of_a_stuck_undo_changes_nothing(place: str) -> None:
     """That it can't be undone is known already."""
-    step = at(place).state.step
+    step = at(place).leg.step
     at(place).when(failed(f"{step}:undo", 1, for_good=True)).then_ignored()
     at(place).when(failed(f"{step}:undo", 1)).then_ignored()
 
@@ -193,10 +194,10 @@ def test_a_retried_undo_has_fresh_attempts(place: str, again: SendCommand) -> No
     """Attempts are numbered on, so that no id comes twice, but counted anew."""
     first = again.id.rpartition(":")[2]
     story = at(place).when(retry()).then(commands=[again], state=Compensating)
-    assert str(story.state.attempt) == first
+    assert str(story.leg.attempt) == first
     story = story.lived(WAITED)
-    assert story.state.attempt == int(first) + 1
-    story.when(WAITED).then(outcome=order_stuck("timed out", story.state.step), state=Stuck)
+    assert story.leg.attempt == int(first) + 1
+    story.when(WAITED).then(outcome=order_stuck("timed out", story.leg.step), state=Compensating, leg=Stuck)
 
 
 def test_pauses_start_small_again_after_a_retry() -> None:
@@ -248,7 +249,7 @@ def test_a_saga_can_be_stuck_twice() -> None:
         .when(skip())
         .then(commands=[release(known="r-1")])
         .when(failed("reservation:undo", for_good=True))
-        .then(outcome=order_stuck("database down", "reservation"), state=Stuck)
+        .then(outcome=order_stuck("database down", "reservation"), state=Compensating, leg=Stuck)
         .when(skip())
         .then(outcome=order_cancelled(), state=RolledBack)
     )
@@ -257,9 +258,9 @@ def test_a_saga_can_be_stuck_twice() -> None:
 def test_an_undo_asked_for_once_is_stuck_with_its_first_trouble() -> None:
     """Where the author wants no second attempt, there is none, not after a retry either."""
     story = given(HASTY, placed(), compensate()).when(WAITED)
-    stuck = story.then(outcome=order_stuck("timed out", "reservation"), state=Stuck)
+    stuck = story.then(outcome=order_stuck("timed out", "reservation"), state=Compensating, leg=Stuck)
     retried = stuck.when(retry()).then(commands=[release(2)]).when(failed("reservation:undo", 2))
-    retried.then(outcome=order_stuck("database down", "reservation"), state=Stuck)
+    retried.then(outcome=order_stuck("database down", "reservation"), state=Compensating, leg=Stuck)
 
 
 def test_why_a_saga_went_back_survives_its_troubles() -> None:
@@ -274,5 +275,5 @@ def test_going_back_asks_for_undos_alone() -> None:
     story = given(BRIEF, placed(), reserved(), cancel())
     telling = story.when(WAITED)
     telling.then(commands=[refund(2)], state=Compensating).when(WAITED).then(
-        outcome=order_stuck("timed out", "payment"), state=Stuck
+        outcome=order_stuck("timed out", "payment"), state=Compensating, leg=Stuck
     )

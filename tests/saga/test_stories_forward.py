@@ -90,7 +90,7 @@ def test_a_passing_failure_is_asked_for_again_after_a_pause(
 ) -> None:
     """The pause lies between half and all of what the step's author wrote, and nothing is sent in it."""
     failing = given(ORDER, *history).when(failed(effect))
-    paused = failing.then(events=["saga.step.failed"], state=Pausing)
+    paused = failing.then(events=["saga.step.failed"], state=Running, leg=Pausing)
     assert 100 <= (paused.due or 0) - failing.at <= 200
     paused.when(WAITED).then(commands=[again], events=["saga.step.requested"], state=Running)
 

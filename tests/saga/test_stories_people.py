@@ -3,18 +3,10 @@
 import pytest
 
 from app.saga.effects import SendCommand
-from app.saga.messages import Operation
-from app.saga.state import (
-    Compensating,
-    CompensationPausing,
-    Completed,
-    Pausing,
-    RolledBack,
-    Running,
-    Stuck,
-)
-from tests.saga.given import NOON, given
-from tests.saga.places import PLACES, at, places
+from app.saga.messages import Operation, Retry, Skip
+from app.saga.state import LEGS, Asked, Compensating, Completed, RolledBack, Running, Stuck
+from tests.saga.given import NOON, Expected, given
+from tests.saga.places import NO_RETURN, PLACES, at, kind_of, places
 from tests.saga.words import (
     cancel,
     charged,
@@ -32,16 +24,18 @@ from tests.saga.words import (
 from topologies.order import ORDER
 
 STARTED = tuple(place for place in PLACES if place != "nothing placed")
-GOING_FORWARD = places(Running, Pausing)
-GOING_BACK = places(Compensating, CompensationPausing)
+ASKED_FORWARD = tuple(place for place in places(Running) if at(place).leg.attempt)
+NOT_STUCK = tuple(leg for leg in LEGS if leg is not Stuck)
 
 
-@pytest.mark.parametrize("place", GOING_FORWARD)
+@pytest.mark.parametrize("place", ASKED_FORWARD)
 def test_an_order_can_be_cancelled_until_it_ends(place: str) -> None:
     """The step under way may have happened: its undo comes first."""
     story = at(place)
-    paying = story.state.step == "payment"
-    events = ["saga.cancel.requested", "saga.compensation.requested"]
+    paying = story.leg.step == "payment"
+    why = {"reason": "changed my mind", "step": story.leg.step, "requested": True}
+    requested = {"type": "saga.cancel.requested", "reason": "changed my mind", "because": why}
+    events: list[Expected] = [requested, "saga.compensation.requested"]
     back = story.when(cancel()).then(commands=[refund() if paying else release()], events=events, state=Compensating)
     if paying:
         back = back.when(refunded()).then(commands=[release(known="r-1")])
@@ -92,24 +86,27 @@ def test_a_cancel_too_late_or_twice_is_refused(place: str, reason: str) -> None:
     at(place).when(cancel()).then_cancel_refused(reason)
 
 
-@pytest.mark.parametrize("place", places(Compensating, CompensationPausing, Stuck, Completed, RolledBack))
+@pytest.mark.parametrize("place", places(Compensating, Completed, RolledBack))
 def test_every_repeated_cancel_is_refused_in_its_own_right(place: str) -> None:
     """Each of them is answered and recorded, however many come."""
     reason = at(place).when(cancel()).events[0]["reason"]  # type: ignore[typeddict-item]
     at(place).when(cancel()).then_cancel_refused(reason).when(cancel()).then_cancel_refused(reason)
 
 
-@pytest.mark.parametrize("place", GOING_FORWARD)
+@pytest.mark.parametrize("place", ASKED_FORWARD)
 def test_an_operator_can_roll_a_running_saga_back(place: str) -> None:
     """As with a cancel, the step under way is undone first, and the shop hears that somebody asked for it."""
     story = at(place)
-    undo = refund() if story.state.step == "payment" else release()
-    because = {"reason": "fraud", "step": story.state.step, "requested": True}
-    telling = story.when(compensate())
-    operated, requested = telling.events
-    assert operated == {"type": "saga.operated", "operation": "saga.compensate", "operator": "olga", "reason": "fraud"}
-    assert requested.get("because") == because
-    telling.then(commands=[undo], state=Compensating)
+    undo = refund() if story.leg.step == "payment" else release()
+    operated = {
+        "type": "saga.operated",
+        "operation": "saga.compensate",
+        "operator": "olga",
+        "reason": "fraud",
+        "because": {"reason": "fraud", "step": story.leg.step, "requested": True},
+    }
+    events: list[Expected] = [operated, "saga.compensation.requested"]
+    story.when(compensate()).then(commands=[undo], events=events, state=Compensating, leg=Asked)
 
 
 def test_an_order_rolled_back_by_an_operator_is_cancelled() -> None:
@@ -118,23 +115,48 @@ def test_an_order_rolled_back_by_an_operator_is_cancelled() -> None:
     story.when(released()).then(outcome=order_cancelled("fraud"), state=RolledBack)
 
 
+@pytest.mark.parametrize(
+    ("place", "step"), (("stuck in the refund", "payment"), ("stuck in the release", "reservation"))
+)
+@pytest.mark.parametrize("wish", (retry("the disk is replaced"), skip("refunded by hand, ticket 7")))
+def test_an_operation_is_logged_with_who_and_why(place: str, step: str, wish: Retry | Skip) -> None:
+    """The event names the operation, the operator, the reason, and the steps that were stuck and are seen to."""
+    operation = "saga.retry" if isinstance(wish, Retry) else "saga.skip"
+    operated = {"type": "saga.operated", "operation": operation, "operator": "olga", "reason": wish.reason}
+    assert at(place).when(wish).events[0] == {**operated, "steps": [step]}
+
+
 @pytest.mark.parametrize("wish", (retry(), skip(), compensate()))
 def test_operations_need_an_order(wish: Operation) -> None:
     """An operation for an order that nobody placed belongs to the dead letters."""
     given(ORDER).when(wish).then_unacceptable("unknown_order")
 
 
-@pytest.mark.parametrize("place", places(Compensating, CompensationPausing, Stuck, Completed, RolledBack))
+@pytest.mark.parametrize("place", places(Compensating, Completed, RolledBack))
 def test_only_a_running_saga_is_rolled_back(place: str) -> None:
     """One that goes back already, is stuck or has ended refuses it."""
     at(place).when(compensate()).then_operation_refused("saga.compensate", "needs a saga that is running")
 
 
-@pytest.mark.parametrize("place", tuple(place for place in STARTED if place not in places(Stuck)))
+@pytest.mark.parametrize("place", places(Running, Compensating, Completed, RolledBack, legs=NOT_STUCK))
 def test_only_a_stuck_saga_is_retried_or_skipped(place: str) -> None:
     """Anywhere else there is nothing to retry and nothing to take as done by hand."""
     at(place).when(retry()).then_operation_refused("saga.retry", "needs a saga that is stuck")
     at(place).when(skip()).then_operation_refused("saga.skip", "needs a saga that is stuck")
+
+
+GONE_TOO_FAR = tuple(place for place in NO_RETURN if kind_of(place).state is Running)
+
+
+@pytest.mark.parametrize("place", GONE_TOO_FAR)
+def test_past_the_point_of_no_return_nobody_rolls_an_order_back(place: str) -> None:
+    """Shop and operator learn why; but a pivot that is stuck in doubt may be taken as never done by an operator."""
+    at(place).when(cancel()).then_cancel_refused("the order can't be undone any more")
+    if kind_of(place) == (Running, Stuck, "in doubt"):
+        at(place).when(compensate()).then(commands=[release(known="r-1")], state=Compensating)
+    else:
+        refusal = "needs a saga that can still go back"
+        at(place).when(compensate()).then_operation_refused("saga.compensate", refusal)
 
 
 @pytest.mark.parametrize(
@@ -150,6 +172,14 @@ def test_an_operation_is_done_once(place: str, wish: Operation, commands: list[S
     story = at(place).when(wish).then(commands=commands, state=Compensating)
     operation = "saga.retry" if wish == retry() else "saga.skip"
     story.when(wish).then_operation_refused(operation, "needs a saga that is stuck")
+
+
+def test_a_refused_operation_is_logged_with_who_wanted_what() -> None:
+    """So that what a person tried can be read in the history, and why it did not help; it is no outcome."""
+    telling = at("payment asked for").when(skip("customer calls"))
+    refused = {"type": "saga.operation.refused", "operation": "saga.skip", "operator": "olga"}
+    assert telling.events == [{**refused, "reason": "customer calls", "refusal": "needs a saga that is stuck"}]
+    assert telling.sent == []
 
 
 def test_what_came_before_its_order_left_no_trace() -> None:

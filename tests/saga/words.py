@@ -12,6 +12,7 @@ from app.saga.messages import (
     Place,
     Refused,
     Retry,
+    RoomFor,
     Skip,
     Succeeded,
     Undone,
@@ -25,7 +26,7 @@ LINES: list[Line] = [{"sku": "tea", "quantity": 2, "unit_price": {"currency": "E
 BRIEF = with_policy(ORDER, attempts=2)
 HASTY = with_policy(ORDER, attempts=1)
 
-# what a shop or an operator says
+# what a shop or an operator says, and the engine of its room
 
 
 def placed(customer: str = "ann", message: str = "placed") -> Place:
@@ -40,18 +41,23 @@ def cancel(reason: str = "changed my mind") -> Cancel:
 
 
 def retry(reason: str = "it is up again") -> Retry:
-    """An operator has a stuck undo sent again."""
+    """An operator has a stuck step asked for again."""
     return Retry("retry", "olga", reason)
 
 
 def skip(reason: str = "done by hand") -> Skip:
-    """An operator takes a stuck undo as done."""
+    """An operator takes a stuck step as done."""
     return Skip("skip", "olga", reason)
 
 
 def compensate(reason: str = "fraud") -> Compensate:
     """An operator has a running saga rolled back."""
     return Compensate("compensate", "olga", reason)
+
+
+def room_for(step: str) -> RoomFor:
+    """The step's participant has room for one command more."""
+    return RoomFor(step)
 
 
 # what participants answer; `to` names another command than the attempt of this order

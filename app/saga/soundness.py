@@ -1,0 +1,132 @@
+"""What can't work in a saga's definition, each in one sentence: found before anything starts."""
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from app.saga.messages import Order
+
+if TYPE_CHECKING:
+    from app.saga.definition import Command, Saga, Step
+
+KINDS = ("compensatable", "pivot", "retriable")
+NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+"""A step's name is part of the names of its topics."""
+LONGEST_MS = 100 * 365 * 86_400_000
+"""A hundred years: a time further ahead is a slip, and can outgrow what a date and a document hold."""
+
+
+class Unsound(ValueError):
+    """A definition that can't be relied on to end its sagas; the message says what to change."""
+
+
+def check(saga: "Saga") -> None:
+    """Raises Unsound with the first flaw."""
+    for flaw in flaws(saga):
+        raise Unsound(f"the saga {saga.name} can't work: {flaw}")
+
+
+def flaws(saga: "Saga") -> Iterator[str]:
+    """Everything that can't work."""
+    yield from _names(saga)
+    yield from _order(saga)
+    for step in saga.steps:
+        yield from _kind(step)
+        yield from _policies(step)
+    yield from _around_the_pivot(saga)
+    yield from _fields(saga)
+    if saga.deadline_ms is not None and not 1 <= saga.deadline_ms <= LONGEST_MS:
+        yield "its deadline must be between a millisecond and a hundred years after its start"
+    if not 0 <= saga.remembered_ms <= LONGEST_MS:
+        yield "an ended saga can be remembered for up to a hundred years, and not for less than no time"
+
+
+def _names(saga: "Saga") -> Iterator[str]:
+    if not saga.steps:
+        yield "it has no step"
+    seen, results = set[str](), set(Order.__annotations__)
+    for step in saga.steps:
+        if NAME.fullmatch(step.name) is None:
+            yield f"a step can't be called {step.name!r}: its name is part of its topics' names"
+        if step.name in seen:
+            yield f"two steps are called {step.name}"
+        if step.result in results:
+            yield f"the result of {step.name} needs a name of its own, not {step.result}"
+        if len(set(step.replies)) < len(step.replies):
+            yield f"two replies of {step.name} have the same type"
+        if step.undo is not None and step.undo.type == step.do.type:
+            yield f"the undo of {step.name} has the type of its do: nobody could tell them apart"
+        if not all((step.do.type, step.result, *step.replies, step.undo is None or step.undo.type)):
+            yield f"a command, a reply or the result of {step.name} has no name"
+        seen.add(step.name)
+        results.add(step.result)
+
+
+def _order(saga: "Saga") -> Iterator[str]:
+    written = set[str]()
+    for step in saga.steps:
+        for name in step.after or ():
+            if name not in written:
+                yield f"{step.name} comes after {name}, which is not written before it"
+        written.add(step.name)
+
+
+def _kind(step: "Step") -> Iterator[str]:
+    if step.kind not in KINDS:
+        yield f"{step.name} is {step.kind}, which is none of {', '.join(KINDS)}"
+    if (step.undo is None) != (step.undone is None):
+        yield f"{step.name} needs both an undo and the reply to it, or neither"
+    if step.kind == "compensatable" and step.undo is None:
+        yield f"{step.name} has no undo: give it one, or make it the pivot"
+    if step.kind == "retriable" and step.undo is not None:
+        yield f"{step.name} is retriable and is never undone: leave out its undo"
+    if step.kind == "retriable" and step.refused is not None:
+        yield f"{step.name} is retriable and can't be refused: leave out that reply, or do it before the pivot"
+    if step.kind != "retriable" and step.refused is None:
+        yield f"{step.name} needs the type of the reply that refuses it"
+
+
+def _policies(step: "Step") -> Iterator[str]:
+    for command in (step.do, step.undo):
+        if command is not None:
+            yield from _policy(command)
+
+
+def _policy(command: "Command") -> Iterator[str]:
+    retry = command.retry
+    if retry.attempts < 1 or command.timeout_ms < 1:
+        yield f"{command.type} needs at least one attempt, and a time-out of at least a millisecond"
+    if min(retry.first_pause_ms, retry.longest_pause_ms) < 0:
+        yield f"{command.type} can't pause for less than no time"
+    if max(command.timeout_ms, retry.longest_pause_ms) > LONGEST_MS:
+        yield f"{command.type} would be waited for longer than a hundred years"
+
+
+def _around_the_pivot(saga: "Saga") -> Iterator[str]:
+    pivots = [step.name for step in saga.steps if step.kind == "pivot"]
+    if len(pivots) > 1:
+        yield f"it has the pivots {' and '.join(pivots)}: only one step can be the point of no return"
+        return
+    for step in saga.steps:
+        if step.kind == "retriable" and not (pivots and pivots[0] in saga.earlier[step.name]):
+            yield f"{step.name} is retriable, so it must come after a pivot: what comes before must be able to go back"
+        if pivots and step.kind == "compensatable":
+            if pivots[0] in saga.earlier[step.name]:
+                yield f"{step.name} can fail after the pivot {pivots[0]}: make it retriable, or do it before"
+            elif step.name not in saga.earlier[pivots[0]]:
+                yield f"{step.name} may still run when the pivot {pivots[0]} is done: make the pivot come after it"
+
+
+def _fields(saga: "Saga") -> Iterator[str]:
+    order = set(Order.__annotations__) - {"order_id"}
+    results = {step.name: step.result for step in saga.steps}
+    for step in saga.steps:
+        before = {results[name] for name in saga.earlier[step.name]}
+        yield from _carried(step.do, order, before)
+        if step.undo is not None:
+            yield from _carried(step.undo, order, before | {step.result})
+
+
+def _carried(command: "Command", order: set[str], results: set[str]) -> Iterator[str]:
+    for name in sorted({*command.order_fields} - order | {*command.result_fields} - results):
+        yield f"{command.type} cannot carry {name}, which is not known by then"

@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterable
 from typing import Any, get_args
 
-from app.saga.definition import Command, Saga, Step
+from app.saga.definition import Command, HasSteps, Step
 from app.saga.identity import Direction, command_id, effect_key
 from app.wire import schemas
 from app.wire.bad import Code
 from app.wire.reader import Reader
-from app.wire.schemas import LINE, MONEY, ORDER_KEY, TIME, Schema, record, text
+from app.wire.schemas import LINE, MONEY, MS, ORDER_KEY, TIME, Schema, record, text
 from app.wire.topics import DEAD_LETTERS, EVENTS, OPERATIONS, OUTCOMES, REQUESTS, STATE, Topic, Topics
 from app.wire.writer import ERRORS, SOURCE
 
@@ -33,11 +33,11 @@ _COMMON: dict[str, Schema] = {
     "tracestate": text("vendor=1"),
 }
 _SENDERS = {"order": "/shop", "saga": "/operators"}
-_NAMED = {**_COMMON, "orderId": ORDER_KEY, "ce_time": TIME, "money": MONEY, "line": LINE}
+_NAMED = {**_COMMON, "orderId": ORDER_KEY, "ce_time": TIME, "milliseconds": MS, "money": MONEY, "line": LINE}
 
 
 def document(topics: Topics) -> Object:
-    """The AsyncAPI document of one saga's topics."""
+    """The AsyncAPI document of the topics of one saga, or of all its versions."""
     saga, carried = topics.saga, _carried(topics)
     return {
         "asyncapi": VERSION,
@@ -75,7 +75,9 @@ def _carried(topics: Topics) -> dict[str, tuple[str, ...]]:
     reader = Reader(topics.saga)
     return {
         **{topic.name: reader.types(topic.name) for topic in topics.inputs},
-        **{step.commands_topic: (step.do.type, step.undo.type) for step in topics.saga.steps},
+        **{
+            topic.name: tuple(type for on, type in _asked(topics.saga) if on == topic.name) for topic in topics.commands
+        },
         OUTCOMES.name: tuple(schemas.outcomes(topics.saga)),
         **{topic.name: (topic.name,) for topic in (EVENTS, STATE, DEAD_LETTERS)},
     }
@@ -100,11 +102,33 @@ def _operations(topics: Topics, carried: dict[str, tuple[str, ...]]) -> Object:
     sent = (("send", topic.name, carried[topic.name]) for topic in (OUTCOMES, EVENTS, STATE, DEAD_LETTERS))
     restored = ("receive", STATE.name, carried[STATE.name])
     plain = (*received, *sent, restored)
-    asked = {}
-    for step in topics.saga.steps:
-        asked[_name("send", step.do.type)] = _request(step, step.do, (step.succeeded, step.refused, step.failed))
-        asked[_name("send", step.undo.type)] = _request(step, step.undo, (step.undone, step.failed))
-    return {**{_name(action, topic): _operation(action, topic, types) for action, topic, types in plain}, **asked}
+    return {
+        **{_name(action, topic): _operation(action, topic, types) for action, topic, types in plain},
+        **_requests(topics.saga),
+    }
+
+
+def _asked(saga: HasSteps) -> dict[tuple[str, str], tuple[Step, Command, Direction]]:
+    """Every command of any version, by its topic and type."""
+    found: dict[tuple[str, str], tuple[Step, Command, Direction]] = {}
+    for step in (step for one in saga.sagas for step in one.steps):
+        found.setdefault((step.commands_topic, step.do.type), (step, step.do, "do"))
+        if step.undo is not None:
+            found.setdefault((step.commands_topic, step.undo.type), (step, step.undo, "undo"))
+    return found
+
+
+def _requests(saga: HasSteps) -> Object:
+    """An operation for each command, named after its type: after its step as well where another has that name."""
+    made: Object = {}
+    for step, command, direction in _asked(saga).values():
+        name = _name("send", command.type)
+        replies = (step.succeeded, step.refused, step.failed) if direction == "do" else (step.undone, step.failed)
+        made[_name("send", f"{step.name}.{command.type}") if name in made else name] = {
+            **_operation("send", step.commands_topic, (command.type,)),
+            "reply": _exchange(step.replies_topic, [type for type in replies if type is not None]),
+        }
+    return made
 
 
 def _name(action: str, of: str) -> str:
@@ -120,17 +144,9 @@ def _exchange(topic: str, types: Iterable[str]) -> Object:
     return {"channel": {"$ref": channel}, "messages": [{"$ref": f"{channel}/messages/{type}"} for type in types]}
 
 
-def _request(step: Step, command: Command, replies: Iterable[str]) -> Object:
-    """A command, and which replies are answers to it."""
-    return {
-        **_operation("send", step.commands_topic, (command.type,)),
-        "reply": _exchange(step.replies_topic, replies),
-    }
-
-
 def _messages(topics: Topics) -> Object:
     saga, values = topics.saga, schemas.values(topics.saga)
-    replies = {type for step in saga.steps for type in Reader(saga).types(step.replies_topic)}
+    replies = {type for step in saga.steps for type in step.replies}
     inputs = {type for topic in topics.inputs for type in Reader(saga).types(topic.name)}
     headers = {
         **{type: _sent(type) for type in values},
@@ -167,32 +183,28 @@ def _sent(type: str) -> Schema:
     return record(_headers(type, {"const": SOURCE.decode()}, text("o-1001:outcome:5")), ("traceparent", "tracestate"))
 
 
-def _command_headers(saga: Saga) -> dict[str, Schema]:
-    return {
-        command.type: _command(command, step, direction)
-        for step in saga.steps
-        for command, direction in _directions(step)
-    }
+def _command_headers(saga: HasSteps) -> dict[str, Schema]:
+    steps: dict[tuple[str, Direction], list[str]] = {}
+    for step, command, direction in _asked(saga).values():
+        steps.setdefault((command.type, direction), []).append(step.name)
+    return {type: _command(type, names, direction) for (type, direction), names in steps.items()}
 
 
-def _directions(step: Step) -> tuple[tuple[Command, Direction], ...]:
-    return (step.do, "do"), (step.undo, "undo")
-
-
-def _command(command: Command, step: Step, direction: Direction) -> Schema:
+def _command(type: str, steps: list[str], direction: Direction) -> Schema:
     """Headers of a command, in which its id and its key follow from what it asks."""
+    named = steps[0] if len(steps) == 1 else f"({'|'.join(steps)})"
     key: Schema = {
         "type": "string",
-        "pattern": ORDER_KEY["pattern"].replace("$", f":{step.name}:{direction}$"),
+        "pattern": ORDER_KEY["pattern"].replace("$", f":{named}:{direction}$"),
         "description": "Equal for all attempts of one effect.",
-        "examples": [effect_key("o-1001", step.name, direction)],
+        "examples": [effect_key("o-1001", steps[0], direction)],
     }
     id: Schema = {
         "type": "string",
         "pattern": key["pattern"].replace("$", ":[1-9][0-9]*$"),
-        "examples": [command_id("o-1001", step.name, direction, 1)],
+        "examples": [command_id("o-1001", steps[0], direction, 1)],
     }
-    headers = _headers(command.type, {"const": SOURCE.decode()}, id)
+    headers = _headers(type, {"const": SOURCE.decode()}, id)
     return record({**headers, "ce_idempotencykey": key}, ("traceparent", "tracestate"))
 
 

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from app.saga.definition import Saga
+from app.saga.definition import HasSteps, Saga
+from app.saga.versions import Versions
 from app.wire import asyncapi as api
 from app.wire.schemas import documents, encoded
 from app.wire.topics import Topic, Topics
@@ -69,9 +70,9 @@ def _plain_errors() -> Iterator[None]:
         raise typer.Exit(1) from None
 
 
-def _saga(context: typer.Context) -> Saga:
-    """The saga that the command's composition root has put into the context."""
-    saga = context.find_object(Saga)
+def _saga(context: typer.Context) -> HasSteps:
+    """The saga, or all its versions, that the command's composition root has put into the context."""
+    saga = context.find_object(Versions) or context.find_object(Saga)
     if saga is None:
         raise LookupError("no saga in the command's context: the root must set its obj to one")
     return saga

@@ -5,7 +5,7 @@ from hashlib import blake2b
 
 import orjson
 
-from app.saga.definition import Saga, Step
+from app.saga.definition import HasSteps, Step
 from app.saga.facts import fact
 from app.saga.messages import Cancel, Compensate, Failed, Input, Place, Refused, Retry, Skip, Succeeded, Undone
 from app.wire import envelope, fields
@@ -29,9 +29,9 @@ Parse = Callable[[Envelope], Input]
 
 
 class Reader:
-    """Reads the messages of one saga; what a topic may carry follows from its definition."""
+    """Reads the messages of one saga, or of all its versions; what a topic may carry follows from its steps."""
 
-    def __init__(self, saga: Saga) -> None:
+    def __init__(self, saga: HasSteps) -> None:
         self._parsers: dict[str, dict[str, Parse]] = {
             REQUESTS.name: {"order.place": _place, "order.cancel": _cancel},
             OPERATIONS.name: {"saga.retry": _retry, "saga.skip": _skip, "saga.compensate": _compensate},
@@ -82,7 +82,7 @@ def _compensate(message: Envelope) -> Compensate:
 
 
 def _replies(step: Step) -> dict[str, Parse]:
-    """How the four replies of a step are read."""
+    """How the replies of a step are read."""
     name, result = step.name, step.result
 
     def succeeded(message: Envelope) -> Succeeded:
@@ -98,7 +98,8 @@ def _replies(step: Step) -> dict[str, Parse]:
         reason, retryable = fields.text(message.data, "reason"), fields.flag(message.data, "retryable")
         return Failed(message.id, message.type, name, _command(message), reason, retryable)
 
-    return {step.succeeded: succeeded, step.refused: refused, step.undone: undone, step.failed: failed}
+    parsers = ((step.succeeded, succeeded), (step.refused, refused), (step.undone, undone), (step.failed, failed))
+    return {type: parse for type, parse in parsers if type is not None}
 
 
 def _command(message: Envelope) -> str:

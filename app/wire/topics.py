@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from app.saga.definition import Saga
+from app.saga.definition import HasSteps
 
 KEPT_FOR_EVER = {"cleanup.policy": "delete", "retention.ms": "-1"}
 COMPACTED = {"cleanup.policy": "compact"}
@@ -29,9 +29,9 @@ DEAD_LETTERS = Topic("saga.dead-letters", "orchestrator", "operators")
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """The topics of one saga, under a prefix."""
+    """The topics of one saga, or of all its versions, under a prefix."""
 
-    saga: Saga
+    saga: HasSteps
     prefix: str = ""
 
     @property

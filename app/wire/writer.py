@@ -61,35 +61,29 @@ def timer_cause(timer: str, due_ms: int, command: str) -> Cause:
     return Cause({"timer": timer, "due": rfc3339(due_ms)}, command)
 
 
-class Writer:
-    """Writes what one saga's decisions say."""
-
-    def __init__(self, saga: Saga) -> None:
-        self._saga = saga
-
-    def write(self, saga_id: str, decision: Decision, cause: Cause, at_ms: int) -> list[Out]:
-        """The records of a decision taken at a time (ms since 1970): its events first, then what they make it send."""
-        key, at, seq = saga_id.encode(), rfc3339(at_ms), decision.progress.seq
-        document = {
-            "saga_id": saga_id,
-            "saga": self._saga.name,
-            "version": self._saga.version,
-            "seq": seq,
-            "at": at,
-            "cause": cause.fields,
-            "events": decision.events,
-        }
-        out = [Out(EVENTS.name, key, orjson.dumps(document), ())]
-        for effect in effects(self._saga, saga_id, decision):
-            value = orjson.dumps(effect.value)
-            if isinstance(effect, SendCommand):
-                headers = _headers(effect.id, effect.type, at, key, cause)
-                headers.append(("ce_idempotencykey", effect.effect.encode()))
-                out.append(Out(effect.topic, key, value, headers))
-            else:
-                headers = _headers(outcome_id(saga_id, seq), effect.type, at, key, cause)
-                out.append(Out(OUTCOMES.name, key, value, headers))
-        return out
+def write(saga: Saga, saga_id: str, decision: Decision, cause: Cause, at_ms: int) -> list[Out]:
+    """The records of a decision taken at a time (ms since 1970): its events first, then what they make it send."""
+    key, at, seq = saga_id.encode(), rfc3339(at_ms), decision.progress.seq
+    document = {
+        "saga_id": saga_id,
+        "saga": saga.name,
+        "version": saga.version,
+        "seq": seq,
+        "at": at,
+        "cause": cause.fields,
+        "events": decision.events,
+    }
+    out = [Out(EVENTS.name, key, orjson.dumps(document), ())]
+    for effect in effects(saga, saga_id, decision):
+        value = orjson.dumps(effect.value)
+        if isinstance(effect, SendCommand):
+            headers = _headers(effect.id, effect.type, at, key, cause)
+            headers.append(("ce_idempotencykey", effect.effect.encode()))
+            out.append(Out(effect.topic, key, value, headers))
+        else:
+            headers = _headers(outcome_id(saga_id, seq), effect.type, at, key, cause)
+            out.append(Out(OUTCOMES.name, key, value, headers))
+    return out
 
 
 def _headers(id: str, type: str, at: str, key: bytes, cause: Cause) -> list[tuple[str, bytes | None]]:

@@ -53,5 +53,20 @@ def closed(schema: Any) -> Any:
     return {**parts, "unevaluatedProperties": False} if schema.get("type") == "object" else parts
 
 
+def resolved(document: Any, node: Any) -> Any:
+    """A part of a document with what its references mean in their place; KeyError where one leads nowhere."""
+    if isinstance(node, list):
+        return [resolved(document, part) for part in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        assert set(node) == {"$ref"}
+        found = document
+        for part in node["$ref"].removeprefix("#/").split("/"):
+            found = found[part]
+        return resolved(document, found)
+    return {name: resolved(document, part) for name, part in node.items()}
+
+
 def _without_dialect(schema: Schema) -> Schema:
     return {name: part for name, part in schema.items() if name != "$schema"}

@@ -1,19 +1,19 @@
 """The AsyncAPI document says what the code does."""
 
 from importlib.resources import files
-from typing import Any
 
 import orjson
 import pytest
 
-from app.saga.definition import Command, Saga, Step
+from app.saga.definition import Saga
 from app.wire import asyncapi, schemas
 from app.wire.bad import Bad
 from app.wire.reader import Reader
 from app.wire.topics import Topic, Topics
-from app.wire.writer import Origin, Out, Writer, dead_letter, input_cause
+from app.wire.writer import Origin, Out, dead_letter, input_cause, write
+from tests.saga.steps import step
 from tests.saga.words import BRIEF
-from tests.wire.judge import Schema, allows, flaws, strangers
+from tests.wire.judge import Schema, allows, flaws, resolved, strangers
 from tests.wire.stories import STORIES, decisions
 from topologies.order import ORDER
 
@@ -25,21 +25,6 @@ ORIGIN = Origin("order.requests", 0, 17, 1_772_357_400_125)
 PARENT = ("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 
 
-def resolved(node: Any) -> Any:
-    """A part of the document with what its references mean in their place; KeyError where one leads nowhere."""
-    if isinstance(node, list):
-        return [resolved(part) for part in node]
-    if not isinstance(node, dict):
-        return node
-    if "$ref" in node:
-        assert set(node) == {"$ref"}
-        found: Any = DOCUMENT
-        for part in node["$ref"].removeprefix("#/").split("/"):
-            found = found[part]
-        return resolved(found)
-    return {name: resolved(part) for name, part in node.items()}
-
-
 def names(references: list[dict[str, str]]) -> list[str]:
     """The types of the messages that are referred to, each as a message of a channel."""
     return [reference["$ref"].split("/messages/")[1] for reference in references]
@@ -47,7 +32,7 @@ def names(references: list[dict[str, str]]) -> list[str]:
 
 def headers_of(name: str) -> Schema:
     """The schema of a message's headers."""
-    schema = resolved(MESSAGES[name])["headers"]
+    schema = resolved(DOCUMENT, MESSAGES[name])["headers"]
     assert isinstance(schema, dict)
     return schema
 
@@ -68,7 +53,7 @@ def test_the_generated_copy_is_fresh() -> None:
 def test_it_is_asyncapi_3_and_complete() -> None:
     """Version and contract are named, and every reference leads somewhere."""
     assert (DOCUMENT["asyncapi"], DOCUMENT["info"]["version"]) == ("3.0.0", "1.0.0")
-    assert resolved(DOCUMENT)
+    assert resolved(DOCUMENT, DOCUMENT)
 
 
 def test_references_stay_within_their_rules() -> None:
@@ -148,7 +133,7 @@ def test_payloads_are_the_json_schemas() -> None:
     values = schemas.values(ORDER)
     values |= {"saga.events": schemas.event_record(ORDER), "saga.state": schemas.state_document(ORDER)}
     for name, schema in values.items():
-        message = resolved(MESSAGES[name])
+        message = resolved(DOCUMENT, MESSAGES[name])
         assert {"description": message["summary"], **message["payload"]} == schema
         assert message["bindings"]["kafka"]["key"] == schemas.ORDER_KEY
 
@@ -173,7 +158,7 @@ def test_headers_that_are_written_are_as_their_schema_says(trace: tuple[tuple[st
     cause = input_cause(ORIGIN, "m-1", "order.place", trace)
     seen = set()
     for decision, _, at in (told for said in STORIES.values() for told in decisions(*said)):
-        for record in Writer(BRIEF).write("o-1", decision, cause, at)[1:]:
+        for record in write(BRIEF, "o-1", decision, cause, at)[1:]:
             name, headers = as_text(record)["ce_type"], as_text(record)
             seen.add(name)
             assert record.topic in [topic for topic, channel in CHANNELS.items() if name in channel["messages"]]
@@ -236,9 +221,6 @@ def test_logs_have_no_headers() -> None:
 
 def test_another_saga_has_a_document_of_its_own() -> None:
     """Nothing of the order saga is built in but the order itself."""
-    step = Step(
-        "parcel", Command("parcel.send"), Command("parcel.stop"), "parcel.sent", "no", "stopped", "failed", "id"
-    )
-    other = asyncapi.document(Topics(Saga("parcels", 1, (step,))))
+    other = asyncapi.document(Topics(Saga("parcels", 1, (step("parcel"),))))
     assert "parcel.commands" in other["channels"]
     assert not [name for name in other["components"]["messages"] if name.startswith(("payment", "reservation"))]

@@ -6,9 +6,11 @@ import orjson
 import pytest
 from typer.testing import CliRunner, Result
 
+from app.saga.versions import Versions
 from app.wire import asyncapi, schemas
 from app.wire.cli import app
 from app.wire.topics import Topics
+from tests.wire.stories import VERSIONS
 from topologies.order import ORDER
 
 
@@ -25,6 +27,13 @@ def test_schemas_are_written_one_file_each(tmp_path: Path) -> None:
         assert (result.exit_code, result.output.split()[0]) == (0, "24")
         written = {file.name: orjson.loads(file.read_bytes()) for file in folder.iterdir()}
         assert written == {f"{name}.json": schema for name, schema in schemas.documents(ORDER).items()}
+
+
+def test_all_versions_are_told_of_together() -> None:
+    """A root that knows several versions has all of them described; one of them alone is the saga itself."""
+    both, one = (CliRunner().invoke(app, ["asyncapi"], obj=saga).output for saga in (VERSIONS, Versions((ORDER,))))
+    assert both.encode() == schemas.encoded(asyncapi.document(Topics(VERSIONS)))
+    assert one == saga_wire("asyncapi").output != both
 
 
 def test_asyncapi_is_written_to_a_file_or_printed(tmp_path: Path) -> None:

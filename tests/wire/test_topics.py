@@ -2,8 +2,9 @@
 
 import pytest
 
-from app.saga.definition import Command, Saga, Step
+from app.saga.definition import Saga
 from app.wire.topics import DEAD_LETTERS, EVENTS, OPERATIONS, OUTCOMES, REQUESTS, STATE, Topics
+from tests.saga.steps import step
 from topologies.order import ORDER
 
 CONTRACT = {
@@ -47,10 +48,7 @@ def test_a_prefix_stands_before_every_name(topic: object) -> None:
 
 def test_another_saga_has_topics_of_its_own_steps() -> None:
     """Nothing of the order saga is built in."""
-    step = Step(
-        "parcel", Command("parcel.send"), Command("parcel.stop"), "parcel.sent", "no", "stopped", "failed", "id"
-    )
-    names = {topic.name for topic in Topics(Saga("parcels", 1, (step,))).all}
+    names = {topic.name for topic in Topics(Saga("parcels", 1, (step("parcel"),))).all}
     assert names == {name for name in CONTRACT if name.split(".")[0] in ("order", "saga")} | {
         "parcel.commands",
         "parcel.replies",

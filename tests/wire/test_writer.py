@@ -8,7 +8,7 @@ import pytest
 from app.saga.messages import TimerDue
 from app.wire.partition import partition_of
 from app.wire.times import rfc3339
-from app.wire.writer import Cause, Origin, Out, Writer, input_cause, timer_cause
+from app.wire.writer import Cause, Origin, Out, input_cause, timer_cause, write
 from tests.saga.given import NOON, Said
 from tests.saga.words import (
     BRIEF,
@@ -37,7 +37,7 @@ UNDOING: tuple[Said, ...] = (PLACED, reserved(), cancel())
 def written(*said: Said, cause: Cause = CAUSE) -> list[Out]:
     """The records of the last decision of a saga that was told all that."""
     *_, (decision, _, _) = decisions(*said)
-    return Writer(BRIEF).write("o-1", decision, cause, AT)
+    return write(BRIEF, "o-1", decision, cause, AT)
 
 
 def event_of(*said: Said, cause: Cause = CAUSE) -> dict[str, Any]:
@@ -66,8 +66,20 @@ def test_a_decision_is_one_record_of_the_history() -> None:
             "at": "2026-03-01T09:30:00.125Z",
             "cause": {"topic": "pre.order.requests", "partition": 3, "offset": 17, "id": "m-1", "type": "order.place"},
             "events": [
-                {"type": "saga.started", "order": CONTENT, "digest": PLACED.digest},
-                {"type": "saga.step.requested", "step": "reservation", "attempt": 1, "due_ms": NOON + 30_000},
+                {
+                    "type": "saga.started",
+                    "order": CONTENT,
+                    "digest": PLACED.digest,
+                    "at_ms": NOON,
+                    "deadline_ms": NOON + 86_400_000,
+                },
+                {
+                    "type": "saga.step.requested",
+                    "step": "reservation",
+                    "attempt": 1,
+                    "at_ms": NOON,
+                    "due_ms": NOON + 30_000,
+                },
             ],
         }
     )
@@ -78,7 +90,7 @@ def test_a_timer_is_named_with_its_due_time() -> None:
     cause = timer_cause("reservation:do:1:timeout", AT - 20, "o-1:reservation:do:1")
     (decision, given, _) = tuple(decisions(*STORIES["timed out"][:2]))[-1]
     assert isinstance(given, TimerDue)
-    event, command = Writer(BRIEF).write("o-1", decision, cause, AT)
+    event, command = write(BRIEF, "o-1", decision, cause, AT)
     assert orjson.loads(event.value or b"")["cause"] == {
         "timer": "reservation:do:1:timeout",
         "due": "2026-03-01T09:30:00.105Z",
@@ -193,7 +205,7 @@ def test_every_id_is_given_once(story: str) -> None:
     """Within a saga no two messages have one id, and sequence numbers count from 1 without gaps."""
     ids, seqs = [], []
     for decision, _, at in decisions(*STORIES[story]):
-        event, *others = Writer(BRIEF).write("o-1", decision, CAUSE, at)
+        event, *others = write(BRIEF, "o-1", decision, CAUSE, at)
         ids += [dict(record.headers)["ce_id"] for record in others]
         seqs.append(orjson.loads(event.value or b"")["seq"])
     assert len(ids) == len(set(ids))
@@ -204,8 +216,7 @@ def test_every_id_is_given_once(story: str) -> None:
 def test_the_same_decision_gives_the_same_bytes(story: str) -> None:
     """Taken again after a crash, at the same time and from the same cause, a decision writes the same records."""
     once, again = (
-        [Writer(BRIEF).write("o-1", decision, CAUSE, at) for decision, _, at in decisions(*STORIES[story])]
-        for _ in range(2)
+        [write(BRIEF, "o-1", decision, CAUSE, at) for decision, _, at in decisions(*STORIES[story])] for _ in range(2)
     )
     assert once == again
 
@@ -243,7 +254,7 @@ def test_all_records_of_an_order_have_one_key() -> None:
     """So they are in the same partition of every topic."""
     for said in STORIES.values():
         for decision, _, at in decisions(*said):
-            records = Writer(BRIEF).write("o-1", decision, CAUSE, at)
+            records = write(BRIEF, "o-1", decision, CAUSE, at)
             assert {record.key for record in records} == {b"o-1"}
             assert {record.partition for record in records} == {None}
     assert partition_of(b"o-1", 12) in range(12)

@@ -1,0 +1,44 @@
+"""What an operator sends: a wish as a record of `saga.operations`."""
+
+from unicodedata import category
+
+import orjson
+
+from app.saga.messages import TYPE_OF, Operation
+from app.wire import fields
+from app.wire.bad import Bad
+from app.wire.times import rfc3339
+from app.wire.topics import OPERATIONS
+from app.wire.writer import Out
+
+SOURCE = b"/operator"
+_UNSEEN = ("Cc", "Cs")  # control characters, and halves of characters: what no UTF-8 has
+
+
+def operation(order_id: str, wish: Operation, at_ms: int) -> Out:
+    """The record of a wish uttered at a time (ms since 1970). Raises Bad, with a sentence, when it may not be sent."""
+    value = {
+        "order_id": fields.order_id({"order_id": order_id}),
+        "operator": _words(wish.operator, "operator"),
+        "reason": _words(wish.reason, "reason"),
+    }
+    key = order_id.encode()
+    headers = [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", wish.id.encode()),
+        ("ce_type", TYPE_OF[type(wish)].encode()),
+        ("ce_source", SOURCE),
+        ("ce_time", rfc3339(at_ms).encode()),
+        ("ce_correlationid", key),
+        ("content-type", b"application/json"),
+    ]
+    return Out(OPERATIONS.name, key, orjson.dumps(value), headers)
+
+
+def _words(text: str, name: str) -> str:
+    """A text that says something, and that every log and screen can show."""
+    if not text.strip():
+        raise Bad("invalid", f"{name} must not be empty")
+    if any(category(letter) in _UNSEEN for letter in text):
+        raise Bad("invalid", f"{name} must be one line of text, without control characters")
+    return fields.text({name: text}, name)

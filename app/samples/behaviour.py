@@ -5,6 +5,7 @@ from enum import Enum
 from hashlib import blake2b
 
 from app.saga.identity import Direction
+from app.samples.outage import NEVER, Outage
 from app.samples.trouble import Trouble
 
 LONGEST_DELAY_MS = 60_000
@@ -41,7 +42,9 @@ class Whim:
 class Behaviour:
     """Shares from 0 to 1: `refuse` of orders, the others of attempts. Ranges are in ms.
 
-    A failed undo makes an order stuck. Raises Trouble, with a sentence, for what cannot be.
+    `away`: nothing is read or sent; what came meanwhile is answered afterwards. `broken`: what is not in the books
+    yet fails, and may be tried again. A failed undo makes an order stuck. Raises Trouble, with a sentence, for what
+    cannot be.
     """
 
     seed: int = 0
@@ -55,6 +58,8 @@ class Behaviour:
     slow: float = 0.0
     delay_ms: Range = (0, 0)
     slow_ms: Range = (1_000, 3_000)
+    away: Outage = NEVER
+    broken: Outage = NEVER
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -14,6 +14,7 @@ import typer
 
 from app.samples.behaviour import Behaviour, Range
 from app.samples.clients import Site
+from app.samples.outage import NEVER, Outage
 from app.samples.trouble import Trouble
 
 app = typer.Typer(no_args_is_help=True)
@@ -21,6 +22,8 @@ orders = typer.Typer(help="Realistic orders to try things with.", no_args_is_hel
 app.add_typer(orders, name="orders")
 
 _LEDGERS = Path(".state")
+_AWAY = "Seconds after its start in which it reads and sends nothing; it comes back to all that came meanwhile."
+_BROKEN = "Seconds after its start in which whatever it has not done yet fails, and may be tried again."
 
 
 class ServiceName(StrEnum):
@@ -28,6 +31,8 @@ class ServiceName(StrEnum):
 
     RESERVATION = "reservation"
     PAYMENT = "payment"
+    SHIPPING = "shipping"
+    NOTICE = "notice"
 
 
 def _range(text: str) -> Range:
@@ -37,6 +42,15 @@ def _range(text: str) -> Range:
         return int(least), int(most or least)
     except ValueError:
         raise typer.BadParameter(f"give milliseconds, as 20 or 5-20, not {text}") from None
+
+
+def _outage(text: str | None) -> Outage:
+    """Seconds: `10-40`."""
+    begins, _, ends = (text or "").partition("-")
+    try:
+        return Outage(float(begins), float(ends)) if text is not None else NEVER
+    except ValueError:
+        raise typer.BadParameter(f"give seconds after the start, as 10-40, not {text}") from None
 
 
 Bootstrap = Annotated[str | None, typer.Option(help="Kafka brokers: host:port. Default: SAGA_KAFKA_BOOTSTRAP.")]
@@ -90,6 +104,7 @@ def generate(
     seed: Annotated[int, typer.Option(help="The same seed gives the same orders.")] = 1,
     declined: Annotated[float, typer.Option(help="Share whose payment will be declined.")] = 0.0,
     sold_out: Annotated[float, typer.Option(help="Share with a product that is not in stock.")] = 0.0,
+    nowhere: Annotated[float, typer.Option(help="Share of customers to whom no carrier goes.")] = 0.0,
     duplicates: Annotated[float, typer.Option(help="Share that is there a second time.")] = 0.0,
 ) -> None:
     """Write orders to standard output, one JSON object a line."""
@@ -97,7 +112,7 @@ def generate(
     from app.samples.orders import Shares, placements
 
     with _plain_errors():
-        for placement in placements(count, seed, Shares(declined, sold_out, duplicates)):
+        for placement in placements(count, seed, Shares(declined, sold_out, duplicates, nowhere)):
             sys.stdout.buffer.write(files.line(placement))
         sys.stdout.buffer.flush()
 
@@ -118,25 +133,29 @@ def serve(
     slow: Annotated[float, typer.Option(help="Share of replies that are slow.")] = 0.0,
     delay: Annotated[str, typer.Option(metavar="MS[-MS]", help="Before each other reply.")] = "0",
     slow_delay: Annotated[str, typer.Option(metavar="MS[-MS]", help="Before each slow reply.")] = "1000-3000",
+    away: Annotated[str | None, typer.Option(metavar="FROM-TO", help=_AWAY)] = None,
+    broken: Annotated[str | None, typer.Option(metavar="FROM-TO", help=_BROKEN)] = None,
     bootstrap: Bootstrap = None,
     prefix: Prefix = None,
 ) -> None:
     """Run a sample service until Ctrl-C or SIGTERM; started again on the same ledger it goes on where it was."""
     with _plain_errors():
         shares = (refuse, fail, fail_for_good, fail_undo_for_good, duplicate, lose, crash, slow)
-        behaviour = Behaviour(seed, *shares, _range(delay), _range(slow_delay))
+        behaviour = Behaviour(seed, *shares, _range(delay), _range(slow_delay), _outage(away), _outage(broken))
         _serve(service, behaviour, ledger or _LEDGERS / f"{service}.sqlite", _site(bootstrap, prefix), instance)
 
 
 def _serve(name: ServiceName, behaviour: Behaviour, file: Path, site: Site, instance: str) -> None:
     from app.ops import logs, settings
     from app.samples.ledger import Ledger
+    from app.samples.notice import NOTICE
     from app.samples.participant import Participant
     from app.samples.payment import PAYMENT
     from app.samples.reservation import RESERVATION
+    from app.samples.shipping import SHIPPING
 
     logs.configure(settings.load().log_level)
-    service = {ServiceName.RESERVATION: RESERVATION, ServiceName.PAYMENT: PAYMENT}[name]
+    service = {service.name: service for service in (RESERVATION, PAYMENT, SHIPPING, NOTICE)}[name]
     with closing(Ledger(file)) as ledger, _until_told_to_stop() as stopped:
         participant = Participant(service, behaviour, ledger, site, instance)
         _say(f"The {name} service answers {site.full(service.commands_topic)}; end it with Ctrl-C")

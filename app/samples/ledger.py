@@ -1,4 +1,4 @@
-"""A participant's books in SQLite: which answer each effect got, and what it moved."""
+"""A participant's books in SQLite: which answer each effect got, what it moved, and which attempts failed."""
 
 import sqlite3
 from collections import Counter
@@ -21,6 +21,9 @@ CREATE TABLE IF NOT EXISTS answers (
 CREATE TABLE IF NOT EXISTS movements (
     key TEXT NOT NULL REFERENCES answers, account TEXT NOT NULL, unit TEXT NOT NULL, amount INTEGER NOT NULL,
     PRIMARY KEY (key, account, unit)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS failures (
+    command TEXT PRIMARY KEY, type TEXT NOT NULL, value BLOB NOT NULL, at_ms INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS crashes (command TEXT PRIMARY KEY) WITHOUT ROWID;
 """
@@ -68,6 +71,17 @@ class Ledger:
         self._books.execute("INSERT INTO answers VALUES (?, ?, ?, ?)", (key, answer.type, answer.value, answer.at_ms))
         moves = [(key, move.account, move.unit, move.amount) for move in answer.movements]
         self._books.executemany("INSERT INTO movements VALUES (?, ?, ?, ?)", moves)
+
+    def failure(self, command_id: str) -> Answer | None:
+        """How an attempt failed; None for one that didn't, or wasn't made."""
+        query = "SELECT type, value, at_ms FROM failures WHERE command = ?"
+        row = self._books.execute(query, (command_id,)).fetchone()
+        return None if row is None else Answer(*row)
+
+    def put_failure(self, command_id: str, answer: Answer) -> None:
+        """Keeps how an attempt failed, for its copies. Raises sqlite3.IntegrityError for a second time."""
+        row = (command_id, answer.type, answer.value, answer.at_ms)
+        self._books.execute("INSERT INTO failures VALUES (?, ?, ?, ?)", row)
 
     def may_crash(self, command_id: str) -> bool:
         """True once for each command, so that a process started again gets past it."""

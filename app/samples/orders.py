@@ -4,11 +4,13 @@ import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from random import Random
+from typing import Literal, get_args
 
 from app.saga.messages import Line, Money, Order
 from app.samples.catalogue import CURRENCIES, PRODUCTS, Currency, Product
 from app.samples.payment import BROKE
 from app.samples.reservation import SOLD_OUT
+from app.samples.shipping import NOWHERE
 from app.samples.trouble import Trouble
 
 _LINES = (30, 25, 16, 11, 8, 5, 3, 2)  # weights of 1 to 8 lines
@@ -20,10 +22,13 @@ _SHIPPING, _FREE_FROM = 490, 5_000  # euro cents
 _DISCOUNTED = 0.15
 _LATER = 20  # a duplicate comes at most so many orders after the first
 
+Hitch = Literal["declined", "sold_out", "nowhere"]
+_MARKS: dict[Hitch | None, str] = {"declined": BROKE, "nowhere": NOWHERE}  # of customers; others have "c"
+
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """Exact shares, from 0 to 1, of the orders asked for: payment declined, a product sold out, sent a second time.
+    """Exact shares, from 0 to 1, of the orders asked for: payment declined, a product sold out, sent twice, no carrier.
 
     Raises Trouble, with a sentence, for what cannot be.
     """
@@ -31,13 +36,16 @@ class Shares:
     declined: float = 0.0
     sold_out: float = 0.0
     duplicates: float = 0.0
+    nowhere: float = 0.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
             if not 0 <= getattr(self, field.name) <= 1:
                 raise Trouble(f"{field.name} is a share: give a number from 0 to 1")
-        if self.declined + self.sold_out > 1:
-            raise Trouble("declined and sold_out are shares of the same orders: together they can't be more than 1")
+        if self.declined + self.sold_out + self.nowhere > 1:
+            raise Trouble(
+                "declined, sold_out and nowhere are shares of the same orders: together they can't be more than 1"
+            )
 
 
 HARMLESS = Shares()
@@ -59,13 +67,11 @@ def first(order: Order) -> Placement:
 def placements(count: int, seed: int, shares: Shares = HARMLESS) -> Iterator[Placement]:
     """So many orders, and beside them the duplicates, each some orders later: every other one with an id of its own."""
     rng = Random(f"{seed} shares")
-    declined, sold_out = round(count * shares.declined), round(count * shares.sold_out)
-    troubled = rng.sample(range(count), min(count, declined + sold_out))
-    broke, missing = frozenset(troubled[:declined]), frozenset(troubled[declined:])
+    hitches = _hitches(count, shares, rng)
     twice = {index: nth for nth, index in enumerate(rng.sample(range(count), round(count * shares.duplicates)))}
     waiting: list[tuple[int, int, Placement]] = []
     for index in range(count):
-        once = first(order(index, seed, broke=index in broke, sold_out=index in missing))
+        once = first(order(index, seed, hitches.get(index)))
         yield once
         if index in twice:
             again = once if twice[index] % 2 else Placement(f"{once.id}:again", once.order)
@@ -75,18 +81,26 @@ def placements(count: int, seed: int, shares: Shares = HARMLESS) -> Iterator[Pla
     yield from (again for _, _, again in sorted(waiting, key=lambda item: item[:2]))
 
 
-def order(index: int, seed: int, *, broke: bool = False, sold_out: bool = False) -> Order:
-    """The order of that number; a broke customer's payment is declined, a sold-out product can't be reserved."""
+def _hitches(count: int, shares: Shares, rng: Random) -> dict[int, Hitch]:
+    """Which orders, by number, will be refused something."""
+    kinds: list[Hitch] = []
+    for kind in get_args(Hitch):
+        kinds += [kind] * round(count * getattr(shares, kind))
+    return dict(zip(rng.sample(range(count), min(count, len(kinds))), kinds, strict=False))
+
+
+def order(index: int, seed: int, hitch: Hitch | None = None) -> Order:
+    """The order of that number; with a hitch its payment, reservation or shipping will be refused."""
     rng = Random(f"{seed} {index}")
     customer = int(_CUSTOMERS * rng.random() ** _LOYALTY)
     currency = rng.choices(CURRENCIES, [each.share for each in CURRENCIES])[0]
     bought = _basket(rng)
     lines = [_line(product, quantity, currency) for product, quantity in bought]
-    if sold_out:
+    if hitch == "sold_out":
         lines[0]["sku"] = f"{SOLD_OUT}-{lines[0]['sku']}"
     return {
         "order_id": f"o-{seed}-{index:06d}",
-        "customer_id": f"{BROKE}-{customer:05d}" if broke else f"c-{customer:05d}",
+        "customer_id": f"{_MARKS.get(hitch, 'c')}-{customer:05d}",
         "total": _total(rng, lines, currency),
         "lines": lines,
     }

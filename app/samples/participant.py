@@ -34,10 +34,22 @@ _log = logging.getLogger(__name__)
 
 
 class Participant:
-    """One process of a service. `instance` must differ from that of every other process of the same service."""
+    """One process of a service. `instance` must differ from that of every other process of the same service.
 
-    def __init__(self, service: Service, behaviour: Behaviour, ledger: Ledger, site: Site, instance: str) -> None:
+    `clock` gives seconds that never go back; outages are counted from when `run` was called.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        behaviour: Behaviour,
+        ledger: Ledger,
+        site: Site,
+        instance: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._service = service
+        self._behaviour = behaviour
         self._ledger = ledger
         self._desk = Desk(service, behaviour, ledger)
         self._topic = site.full(service.commands_topic)
@@ -46,29 +58,34 @@ class Participant:
         self._positions = Positions()
         self._outbox = Outbox()
         self._turnovers = 0
-        self._committed_at = 0.0
+        self._clock = clock
+        self._started_at = self._committed_at = clock()
         self.answered = 0
 
     def run(self, stopped: Callable[[], bool]) -> None:
         """Serves until it is stopped. Raises Trouble when that isn't possible (any more)."""
+        self._started_at = self._clock()
         with closing(self._consumer):
             self._sender.require(self._service.commands_topic, self._service.replies_topic)
             self._consumer.subscribe([self._topic], on_revoke=self._on_revoke, on_lost=self._on_lost)
             while not stopped():
-                self._turn()
+                if self._seconds() in self._behaviour.away:
+                    time.sleep(_WAIT)
+                else:
+                    self._turn()
             self._commit(wait=True)
 
     def _turn(self) -> None:
         messages = self._poll()
         if messages:
             self._take_in(messages)
-        self._send(self._outbox.due(time.monotonic()))
-        if not messages or time.monotonic() - self._committed_at > _COMMIT_EVERY:
+        self._send(self._outbox.due(self._clock()))
+        if not messages or self._clock() - self._committed_at > _COMMIT_EVERY:
             self._commit(wait=False)
 
     def _poll(self) -> list[Any]:
         """The first command as soon as it comes, and with it all that came meanwhile."""
-        wait = self._outbox.wait(time.monotonic(), _WAIT)
+        wait = self._outbox.wait(self._clock(), _WAIT)
         if len(self._outbox) >= _UNDER_WAY:
             time.sleep(wait)
             return []
@@ -83,9 +100,10 @@ class Participant:
 
     def _take_in(self, messages: list[Any]) -> None:
         """Answers a batch: all that it changes in the books is kept together, before anybody hears of it."""
+        seconds = self._seconds()
         with self._ledger.transaction():
-            replies = [self._answer(message) for message in messages]
-        now = time.monotonic()
+            replies = [self._answer(message, seconds) for message in messages]
+        now = self._clock()
         for message, reply in zip(messages, replies, strict=True):
             place = (message.partition(), message.offset())
             self._positions.read(place)
@@ -94,11 +112,14 @@ class Participant:
             else:
                 self._outbox.put(now, place, reply)
 
-    def _answer(self, message: Any) -> Reply | None:
+    def _seconds(self) -> float:
+        return self._clock() - self._started_at
+
+    def _answer(self, message: Any, seconds: float) -> Reply | None:
         """What to send for a command; None for a record that doesn't say whom to answer."""
         now_ms = time.time_ns() // 1_000_000
         try:
-            return self._desk.answer(message.key(), message.value(), _headers(message), now_ms)
+            return self._desk.answer(message.key(), message.value(), _headers(message), now_ms, seconds)
         except Bad as bad:
             place = {"topic": message.topic(), "partition": message.partition(), "offset": message.offset()}
             _log.warning("skipped a record that is no command: %s", bad.message, extra={**place, "code": bad.code})
@@ -125,7 +146,7 @@ class Participant:
 
     def _commit(self, *, wait: bool) -> None:
         offsets = [TopicPartition(self._topic, *place) for place in self._positions.moved().items()]
-        self._committed_at = time.monotonic()
+        self._committed_at = self._clock()
         try:
             if offsets:
                 self._consumer.commit(offsets=offsets, asynchronous=not wait)

@@ -1,7 +1,9 @@
 """The sample reservation service: takes products out of a stock that never runs out, but for those marked so."""
 
 from collections import Counter
+from collections.abc import Iterable
 
+from app.saga.messages import Line
 from app.samples.service import Granted, Movement, Refusal, Service
 from app.wire import fields
 from app.wire.strict import Object
@@ -14,12 +16,18 @@ _REST_OF_AN_ORDER: Object = {"customer_id": "", "total": {"currency": "EUR", "mi
 def judge(data: Object) -> Granted | Refusal:
     """Reserves all lines or none."""
     order = fields.order(_REST_OF_AN_ORDER | data)
-    pieces: Counter[str] = Counter()
-    for line in order["lines"]:
-        pieces[line["sku"]] += line["quantity"]
-    if any(sku.startswith(SOLD_OUT) for sku in pieces):
+    wanted = pieces(order["lines"])
+    if any(sku.startswith(SOLD_OUT) for sku in wanted):
         return Refusal("out of stock")
-    return Granted(f"r-{order['order_id']}", tuple(Movement(STOCK, sku, number) for sku, number in pieces.items()))
+    return Granted(f"r-{order['order_id']}", tuple(Movement(STOCK, sku, number) for sku, number in wanted.items()))
+
+
+def pieces(lines: Iterable[Line]) -> Counter[str]:
+    """How many pieces of each SKU there are in all lines together."""
+    found: Counter[str] = Counter()
+    for line in lines:
+        found[line["sku"]] += line["quantity"]
+    return found
 
 
 RESERVATION = Service(

@@ -38,7 +38,7 @@ def settle(service: Service, command: Command, opposite: Answer | None, at_ms: i
 
 
 def failure(service: Service, order_id: str, reason: str, at_ms: int, *, retryable: bool) -> Answer:
-    """A technical failure; it never goes into the books, so that another attempt may succeed."""
+    """A technical failure: the answer to one attempt, never to the effect, so that another attempt may succeed."""
     value = {"order_id": order_id, "reason": reason, "retryable": retryable}
     return Answer(service.failed, orjson.dumps(value), at_ms)
 
@@ -52,8 +52,15 @@ def _undone(service: Service, command: Command, done: Answer | None, at_ms: int)
     """Gives back exactly what the do took, which is nothing when there was none or when it was refused."""
     taken = done.movements if done is not None else ()
     back = tuple(Movement(move.account, move.unit, -move.amount) for move in taken)
-    return Answer(service.undone, orjson.dumps({"order_id": command.order_id}), at_ms, back)
+    return Answer(_known(service, service.undone), orjson.dumps({"order_id": command.order_id}), at_ms, back)
 
 
 def _refusal(service: Service, command: Command, reason: str, at_ms: int) -> Answer:
-    return Answer(service.refused, orjson.dumps({"order_id": command.order_id, "reason": reason}), at_ms)
+    value = {"order_id": command.order_id, "reason": reason}
+    return Answer(_known(service, service.refused), orjson.dumps(value), at_ms)
+
+
+def _known(service: Service, type: str | None) -> str:
+    if type is None:
+        raise TypeError(f"the {service.name} service has no such reply")
+    return type

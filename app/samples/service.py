@@ -33,17 +33,20 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A participant; `judge` takes the data of a do and raises Bad when they are not as the contract has them."""
+    """A participant; `judge` takes the data of a do and raises Bad when they are not as the contract has them.
+
+    `undo` and `undone` are there both or not at all. What can be undone can be refused as well: a do after its undo is.
+    """
 
     name: str
     do: str
     done: str
-    refused: str
-    undo: str
-    undone: str
     failed: str
     result: str
     judge: Callable[[Object], Granted | Refusal] = field(repr=False)
+    refused: str | None = None
+    undo: str | None = None
+    undone: str | None = None
 
     @property
     def commands_topic(self) -> str:
@@ -57,4 +60,6 @@ class Service:
 
     def direction(self, type: str) -> Direction | None:
         """Which way a command of this type goes; None when it is not for this service."""
-        return {self.do: "do", self.undo: "undo"}.get(type)  # type: ignore[return-value]
+        if type == self.do:
+            return "do"
+        return "undo" if type == self.undo else None

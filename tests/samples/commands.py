@@ -12,6 +12,8 @@ TYPES = {
     ("reservation", "undo"): "reservation.release",
     ("payment", "do"): "payment.charge",
     ("payment", "undo"): "payment.refund",
+    ("shipping", "do"): "shipping.ship",
+    ("notice", "do"): "notice.send",
 }
 LINES = [
     {"sku": "A", "quantity": 2, "unit_price": {"currency": "EUR", "minor": 100}},
@@ -60,6 +62,10 @@ def command(
 
 
 def _data(step: str, direction: Direction) -> dict[str, Any]:
+    if step == "shipping":
+        return {"customer_id": "c-1", "lines": LINES, "reservation_id": "r-1"}
+    if step == "notice":
+        return {"customer_id": "c-1", "shipping_id": "s-1"}
     if step == "reservation":
         return {"lines": LINES} if direction == "do" else {}
     return {"total": TOTAL} if direction == "undo" else {"total": TOTAL, "customer_id": "c-1"}

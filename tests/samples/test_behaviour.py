@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from app.samples.behaviour import Behaviour, Failure, chance
+from app.samples.outage import NEVER, Outage
 from app.samples.trouble import Trouble
 
 WILD = Behaviour(
@@ -86,3 +87,18 @@ def test_what_cannot_be_is_refused(wrong: dict[str, Any], sentence: str) -> None
     """A share beyond 1 or a range that runs backwards is named."""
     with pytest.raises(Trouble, match=sentence):
         Behaviour(**wrong)
+
+
+def test_an_outage_has_an_end() -> None:
+    """Its first moment belongs to it, its last doesn't; what never is has no moment, what never ends has all."""
+    outage = Outage(10, 12.5)
+    assert [seconds for seconds in (0, 9.99, 10, 12.49, 12.5, 1e9) if seconds in outage] == [10, 12.49]
+    assert 0 not in NEVER
+    assert 1e12 in Outage(5, float("inf"))
+
+
+@pytest.mark.parametrize(("begins", "ends"), ((40, 10), (-1, 10), (float("nan"), 10), (0, float("nan"))))
+def test_an_outage_that_cannot_be_is_refused(begins: float, ends: float) -> None:
+    """It may not run backwards, begin before the start, or have no number."""
+    with pytest.raises(Trouble, match="an outage needs two times"):
+        Outage(begins, ends)

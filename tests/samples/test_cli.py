@@ -15,10 +15,10 @@ from app.samples.orders import Shares, placements
 
 def test_orders_are_written_to_standard_output() -> None:
     """One a line, those that the library gives for the same seed and shares."""
-    words = "orders generate --count 50 --seed 4 --declined 0.1 --sold-out 0.2 --duplicates 0.3".split()
+    words = "orders generate --count 50 --seed 4 --declined 0.1 --sold-out 0.2 --nowhere 0.15 --duplicates 0.3".split()
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0
-    given = placements(50, 4, Shares(declined=0.1, sold_out=0.2, duplicates=0.3))
+    given = placements(50, 4, Shares(declined=0.1, sold_out=0.2, duplicates=0.3, nowhere=0.15))
     assert result.stdout_bytes == b"".join(map(files.line, given))
 
 
@@ -35,6 +35,10 @@ def test_the_room_runs_by_itself() -> None:
         ("orders generate --declined 2", "error: declined is a share: give a number from 0 to 1\n"),
         ("serve payment --fail 2", "error: fail is a share: give a number from 0 to 1, not 2.0\n"),
         ("serve payment --delay 20-5", "error: delay_ms needs two times from 0 to 60000 ms, the shorter one first\n"),
+        (
+            "serve payment --away 40-10",
+            "error: an outage needs two times in seconds after the start, the earlier one first\n",
+        ),
         ("place missing.ndjson", "error: missing.ndjson can't be read: No such file or directory\n"),
     ),
 )
@@ -44,11 +48,35 @@ def test_what_cannot_be_is_said_in_one_sentence(words: str, said: str) -> None:
     assert (result.exit_code, result.stderr) == (1, said)
 
 
-def test_a_delay_that_is_none_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    (
+        ("--delay", "soon", "give milliseconds, as 20 or 5-20, not soon"),
+        ("--away", "soon", "give seconds after the start, as 10-40, not soon"),
+        ("--broken", "10", "give seconds after the start, as 10-40, not 10"),
+    ),
+)
+def test_a_time_that_is_none_is_refused(option: str, value: str, said: str) -> None:
     """As wrong usage, with what is expected."""
-    result = CliRunner().invoke(app, ["serve", "payment", "--delay", "soon"])
+    result = CliRunner().invoke(app, ["serve", "payment", option, value])
     assert result.exit_code == 2
-    assert "give milliseconds, as 20 or 5-20, not soon" in " ".join(result.stderr.replace("│", "").split())
+    assert said in " ".join(result.stderr.replace("│", "").split())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    (
+        ("notice --refuse 0.5", "refuse must be 0 for the notice service: it never refuses"),
+        (
+            "shipping --fail-undo-for-good 1",
+            "fail_undo_for_good must be 0 for the shipping service: it undoes nothing",
+        ),
+    ),
+)
+def test_a_service_is_not_asked_for_what_it_never_does(tmp_path: Path, words: str, said: str) -> None:
+    """A share of answers that it doesn't have is named."""
+    result = CliRunner().invoke(app, ["serve", *words.split(), "--ledger", str(tmp_path / "books")])
+    assert (result.exit_code, result.stderr) == (1, f"error: {said}\n")
 
 
 def test_a_wrong_setting_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,16 +9,18 @@ import pytest
 from app.samples.behaviour import Behaviour
 from app.samples.desk import Desk
 from app.samples.ledger import Ledger
+from app.samples.notice import NOTICE
 from app.samples.payment import PAYMENT
 from app.samples.replies import Reply
 from app.samples.reservation import RESERVATION
 from app.samples.service import Service
+from app.samples.shipping import SHIPPING
 from app.wire.bad import Bad
 from tests.samples.commands import Record, command
 
 AT = 1_767_323_045_006
 PIECES = Counter({"A": 5, "B": 1})
-SERVICES = {"reservation": RESERVATION, "payment": PAYMENT}
+SERVICES = {service.name: service for service in (RESERVATION, PAYMENT, SHIPPING, NOTICE)}
 
 
 def ask(ledger: Ledger, record: Record, behaviour: Behaviour = Behaviour(), at_ms: int = AT) -> Reply:  # noqa: B008
@@ -53,6 +55,22 @@ def test_money_is_charged(ledger: Ledger) -> None:
     assert ledger.accounts("EUR") == {"c-1": 520}
 
 
+def test_parcels_are_shipped(ledger: Ledger) -> None:
+    """A parcel names itself, and holds all pieces of all lines for the customer."""
+    reply = ask(ledger, command("o-1", "shipping"))
+    assert said(reply) == ("shipping.shipped", {"order_id": "o-1", "shipping_id": "s-o-1"})
+    assert ledger.kept() == PIECES
+    assert ledger.accounts("A") == {"c-1": 5}
+
+
+def test_customers_are_told(ledger: Ledger) -> None:
+    """A notice names itself, and is counted for the customer: one, however often it is asked for."""
+    for attempt in (1, 2, 1):
+        reply = ask(ledger, command("o-1", "notice", attempt=attempt))
+        assert said(reply) == ("notice.sent", {"order_id": "o-1", "notice_id": "n-o-1"})
+    assert ledger.accounts("notice") == {"c-1": 1}
+
+
 def test_a_reply_says_what_it_answers(ledger: Ledger) -> None:
     """Its headers are those of the contract: ids follow from the command's, and the trace goes on."""
     record = command("o-1")
@@ -72,7 +90,7 @@ def test_a_reply_says_what_it_answers(ledger: Ledger) -> None:
     ]
 
 
-@pytest.mark.parametrize("step", ("reservation", "payment"))
+@pytest.mark.parametrize("step", SERVICES)
 def test_a_copy_gets_the_same_reply_to_the_byte(ledger: Ledger, step: str) -> None:
     """Read again, and later, a command changes nothing and is answered as before."""
     first = ask(ledger, command("o-1", step))
@@ -144,7 +162,14 @@ def test_who_is_broke_is_declined(ledger: Ledger) -> None:
     assert ledger.kept() == {}
 
 
-def test_a_technical_failure_is_not_kept(ledger: Ledger) -> None:
+def test_who_lives_nowhere_is_refused(ledger: Ledger) -> None:
+    """No carrier goes to a marked customer."""
+    reply = ask(ledger, command("o-1", "shipping", data={"customer_id": "c-nowhere-7"}))
+    assert said(reply) == ("shipping.refused", {"order_id": "o-1", "reason": "no carrier serves the address"})
+    assert ledger.kept() == {}
+
+
+def test_a_technical_failure_is_not_final(ledger: Ledger) -> None:
     """The next attempt gets an answer as if nothing had happened."""
     failed = said(ask(ledger, command("o-1"), Behaviour(fail=1)))
     assert failed[0] == "reservation.failed"
@@ -152,6 +177,18 @@ def test_a_technical_failure_is_not_kept(ledger: Ledger) -> None:
     assert "reservation.failed" not in ledger.answers()
     assert said(ask(ledger, command("o-1", attempt=2)))[0] == "reservation.reserved"
     assert ledger.kept() == PIECES
+
+
+@pytest.mark.parametrize(
+    ("record", "behaviour"),
+    ((command("o-1"), Behaviour(fail=1)), (command("o-1", data={"lines": []}), Behaviour())),
+    ids=("by chance", "for wrong data"),
+)
+def test_a_copy_of_what_failed_gets_the_same_failure(ledger: Ledger, record: Record, behaviour: Behaviour) -> None:
+    """To the byte, though it comes later, and to a service that was started again with better manners."""
+    failed = ask(ledger, record, behaviour)
+    assert said(failed)[0] == "reservation.failed"
+    assert ask(ledger, record, at_ms=AT + 60_000) == failed
 
 
 def test_a_failure_may_come_after_the_work(ledger: Ledger) -> None:
@@ -178,6 +215,14 @@ def test_refusals_by_chance_are_kept(ledger: Ledger) -> None:
     (
         (command("o-1", data={"lines": []}), "invalid: lines must be a list of 1 to 500"),
         (command("o-1", "payment", data={"total": None}), "invalid: total must be an object"),
+        (
+            command("o-1", "shipping", data={"reservation_id": None}),
+            "invalid: reservation_id must be a string of at most 1024 characters",
+        ),
+        (
+            command("o-1", "notice", data={"shipping_id": 7}),
+            "invalid: shipping_id must be a string of at most 1024 characters",
+        ),
     ),
 )
 def test_wrong_data_fail_for_good(ledger: Ledger, record: Record, reason: str) -> None:
@@ -218,7 +263,22 @@ def test_a_record_that_names_nobody_is_bad(ledger: Ledger, lost: str) -> None:
         Desk(RESERVATION, Behaviour(), ledger).answer(key, value, headers, AT)
 
 
-@pytest.mark.parametrize("service", (RESERVATION, PAYMENT))
+@pytest.mark.parametrize("step", ("shipping", "notice"))
+def test_what_is_never_undone_is_not_undone_on_demand(ledger: Ledger, step: str) -> None:
+    """An undo is no command that the service knows: it fails for good, and what was done stands."""
+    ask(ledger, command("o-1", step))
+    kept = ledger.kept()
+    record = command("o-1", step)
+    undo = [("ce_id", f"o-1:{step}:undo:1".encode()), ("ce_idempotencykey", f"o-1:{step}:undo".encode())]
+    undo += [("ce_type", f"{step}.undo".encode())]
+    given = [item for item in record.headers if item[0] not in dict(undo)]
+    type, value = said(ask(ledger, Record(record.key, record.value, [*given, *undo])))
+    assert (type, value["retryable"]) == (f"{step}.failed", False)
+    assert value["reason"] == f"the {step} service knows no commands of this type"
+    assert ledger.kept() == kept
+
+
+@pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
 def test_structured_mode_is_read_too(ledger: Ledger, service: Service) -> None:
     """A command that has its envelope in the value gets the same answer."""
     record = command("o-1", service.name)

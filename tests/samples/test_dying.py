@@ -2,8 +2,6 @@
 
 import signal
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from subprocess import Popen
@@ -13,24 +11,12 @@ import pytest
 from app.samples.behaviour import Behaviour
 from app.samples.reservation import RESERVATION
 from tests.samples.commands import Direction, Record, command
-from tests.samples.wire import PATIENCE, Seen, Wire, kept, start
+from tests.samples.wire import PATIENCE, Seen, Wire, ended, kept, start
 
 pytestmark = pytest.mark.broker
 SEED = 20_260_102
 ORDERS = 600
 WAYS: tuple[tuple[Direction, ...], ...] = (("do",), ("do",), ("do", "undo"), ("undo", "do"), ("undo",))
-
-
-@contextmanager
-def ended(process: "Popen[str]") -> Iterator["Popen[str]"]:
-    """Whatever happens in the block, the process does not outlive it."""
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        if process.stderr is not None:
-            process.stderr.close()
 
 
 def stream(rng: Random) -> list[Record]:

@@ -12,7 +12,7 @@ from app.samples.trouble import Trouble
 from app.wire import fields
 from app.wire.strict import parse
 
-SHARES = Shares(declined=0.1, sold_out=0.05, duplicates=0.2)
+SHARES = Shares(declined=0.1, sold_out=0.05, duplicates=0.2, nowhere=0.03)
 ALL = list(placements(2_000, 42, SHARES))
 ORDERS: dict[str, Order] = {placement.order["order_id"]: placement.order for placement in ALL}
 
@@ -27,6 +27,11 @@ def is_sold_out(order: Order) -> bool:
     return any(line["sku"].startswith("SOLD-OUT") for line in order["lines"])
 
 
+def is_nowhere(order: Order) -> bool:
+    """Whether no carrier will take it."""
+    return order["customer_id"].startswith("c-nowhere")
+
+
 def test_every_order_is_valid_on_the_wire() -> None:
     """What is generated passes the strict reading that the orchestrator does."""
     for each in ORDERS.values():
@@ -34,11 +39,12 @@ def test_every_order_is_valid_on_the_wire() -> None:
 
 
 def test_shares_are_exact() -> None:
-    """Of 2,000 orders just 200 are declined, 100 others sold out, and 400 come twice."""
+    """Of 2,000 orders just 200 are declined, 100 others sold out, 60 others go nowhere, and 400 come twice."""
     assert len(ORDERS) == 2_000
     assert sum(map(is_broke, ORDERS.values())) == 200
     assert sum(map(is_sold_out, ORDERS.values())) == 100
-    assert not [each for each in ORDERS.values() if is_broke(each) and is_sold_out(each)]
+    assert sum(map(is_nowhere, ORDERS.values())) == 60
+    assert not [each for each in ORDERS.values() if is_broke(each) + is_sold_out(each) + is_nowhere(each) > 1]
     assert len(ALL) == 2_400
 
 
@@ -65,10 +71,10 @@ def test_the_same_seed_gives_the_same_orders() -> None:
 
 
 def test_an_order_depends_on_its_number_alone() -> None:
-    """More orders or other shares leave the orders that are neither declined nor sold out as they were."""
+    """More orders or other shares leave the orders that nothing is refused as they were."""
     plain = {placement.order["order_id"]: placement.order for placement in placements(3_000, 42)}
     same = [id for id, each in ORDERS.items() if plain[id] == each]
-    assert len(same) == 1_700
+    assert len(same) == 1_640
 
 
 def test_a_seed_keeps_its_meaning() -> None:
@@ -108,7 +114,10 @@ def test_some_customers_come_often() -> None:
     assert mean(number < 200 for number in customers) == pytest.approx(0.2, abs=0.05)
 
 
-@pytest.mark.parametrize("shares", ({"declined": 1.5}, {"duplicates": -1}, {"declined": 0.6, "sold_out": 0.6}))
+@pytest.mark.parametrize(
+    "shares",
+    ({"declined": 1.5}, {"duplicates": -1}, {"declined": 0.6, "sold_out": 0.6}, {"sold_out": 0.6, "nowhere": 0.6}),
+)
 def test_impossible_shares_are_refused(shares: dict[str, float]) -> None:
     """A share outside of 0 to 1, or shares which together are too much, are named."""
     with pytest.raises(Trouble, match="share"):
@@ -117,5 +126,12 @@ def test_impossible_shares_are_refused(shares: dict[str, float]) -> None:
 
 def test_all_may_be_in_trouble() -> None:
     """Shares that make up the whole leave no order as it was."""
-    orders = [each.order for each in placements(10, 1, Shares(declined=0.5, sold_out=0.5))]
-    assert (sum(map(is_broke, orders)), sum(map(is_sold_out, orders))) == (5, 5)
+    orders = [each.order for each in placements(10, 1, Shares(declined=0.5, sold_out=0.3, nowhere=0.2))]
+    assert [sum(map(kind, orders)) for kind in (is_broke, is_sold_out, is_nowhere)] == [5, 3, 2]
+
+
+def test_a_share_more_leaves_old_draws_alone() -> None:
+    """Without orders that go nowhere, a seed from an old report still marks the same orders."""
+    orders = [each.order for each in placements(20, 1, Shares(declined=0.1, sold_out=0.1))]
+    assert [number for number, each in enumerate(orders) if is_broke(each)] == [13, 19]
+    assert [number for number, each in enumerate(orders) if is_sold_out(each)] == [9, 15]

@@ -8,11 +8,14 @@ import orjson
 import pytest
 
 from app.samples.behaviour import Behaviour
+from app.samples.notice import NOTICE
 from app.samples.payment import PAYMENT
 from app.samples.reservation import RESERVATION
+from app.samples.service import Service
+from app.samples.shipping import SHIPPING
 from app.wire.partition import partition_of
 from tests.samples.commands import Record, command
-from tests.samples.wire import PARTITIONS, Wire, kept, serving
+from tests.samples.wire import PARTITIONS, PATIENCE, Wire, ended, kept, serving, start
 
 pytestmark = pytest.mark.broker
 GOOD = Behaviour()
@@ -32,6 +35,18 @@ def test_each_command_is_answered(wire: Wire, tmp_path: Path) -> None:
         assert reply.header("ce_causationid") == f"{order}:payment:do:1"
         assert orjson.loads(reply.value or b"") == {"order_id": order, "payment_id": f"p-{order}"}
     assert wire.committed(PAYMENT) == 20
+
+
+@pytest.mark.parametrize("service", (SHIPPING, NOTICE), ids=lambda service: service.name)
+def test_services_without_an_undo_are_served(wire: Wire, tmp_path: Path, service: Service) -> None:
+    """In a process of their own, as the others."""
+    with ended(start(wire, service, tmp_path / "b")) as process:
+        wire.send(service.commands_topic, [command("o-1", service.name)])
+        (reply,) = wire.replies(service, 1)
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
+    assert reply.header("ce_type") == service.done
+    assert orjson.loads(reply.value or b"") == {"order_id": "o-1", service.result: f"{service.name[0]}-o-1"}
 
 
 def test_a_command_sent_twice_has_one_effect(wire: Wire, tmp_path: Path) -> None:

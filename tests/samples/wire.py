@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from subprocess import Popen
 from sys import executable
-from threading import Event, Thread
+from threading import Condition, Event, Thread
 from typing import Any
 
 import pytest
@@ -24,7 +24,9 @@ from tests.samples.commands import Record
 
 PARTITIONS = 3
 PATIENCE = 60.0  # seconds
-TOPICS = ("order.requests", "reservation.commands", "reservation.replies", "payment.commands", "payment.replies")
+SEVERAL = 10  # looks at the clock: more than a turn of a service's loop takes
+SERVICES = ("reservation", "payment", "shipping", "notice")
+TOPICS = ("order.requests", *(f"{name}.{way}" for name in SERVICES for way in ("commands", "replies")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +126,36 @@ class Wire:
             return sum(max(0, place.offset) for place in consumer.committed(places, PATIENCE))
 
 
+class HandClock:
+    """A clock whose hands the test moves; it notes when it is looked at, as the loop of a service does in each turn."""
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+        self._looks = 0
+        self._looked = Condition()
+
+    def __call__(self) -> float:
+        with self._looked:
+            self._looks += 1
+            self._looked.notify_all()
+            return self._seconds
+
+    def put(self, seconds: float) -> None:
+        """Puts the hands on a time, in seconds, and waits until it was seen several times, in more than one turn."""
+        with self._looked:
+            self._seconds = seconds
+            seen = self._looks + SEVERAL
+            assert self._looked.wait_for(lambda: self._looks >= seen, PATIENCE)
+
+    def wait(self) -> None:
+        """Waits until the time was looked at several times more."""
+        self.put(self._seconds)
+
+
 @contextmanager
-def serving(wire: Wire, service: Service, ledger: Path, behaviour: Behaviour) -> Iterator[Participant]:
+def serving(
+    wire: Wire, service: Service, ledger: Path, behaviour: Behaviour, clock: Callable[[], float] = time.monotonic
+) -> Iterator[Participant]:
     """A service in a thread of this process, stopped in good order at the end of the block."""
     stop = Event()
     failed: list[BaseException] = []
@@ -135,7 +165,7 @@ def serving(wire: Wire, service: Service, ledger: Path, behaviour: Behaviour) ->
     def run() -> None:
         try:
             with closing(Ledger(ledger)) as books:
-                participant.append(Participant(service, behaviour, books, wire.site, "1"))
+                participant.append(Participant(service, behaviour, books, wire.site, "1", clock))
                 ready.set()
                 participant[0].run(stop.is_set)
         except BaseException as error:  # noqa: BLE001 - told to the test below
@@ -158,6 +188,18 @@ def start(wire: Wire, service: Service, ledger: Path, *options: str) -> "Popen[s
     """A service in a process of its own."""
     where = ("--bootstrap", wire.site.bootstrap, "--prefix", wire.site.prefix, "--ledger", str(ledger))
     return Popen([executable, "-m", "app.samples", "serve", service.name, *where, *options], text=True, stderr=-1)
+
+
+@contextmanager
+def ended(process: "Popen[str]") -> Iterator["Popen[str]"]:
+    """Whatever happens in the block, the process does not outlive it."""
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        if process.stderr is not None:
+            process.stderr.close()
 
 
 def kept(ledger: Path) -> Counter[str]:

@@ -1,0 +1,1 @@
+"""Tests of the sagas that are written as data."""

@@ -47,6 +47,18 @@ class Settings(BaseSettings):
     step_attempts: int | None = Field(
         None, ge=1, le=1000, description="how often each step is asked for, instead of what the saga says"
     )
+    definition: str = Field("order", description="which saga is run, of those in `topologies/`")
+    step_limit: int = Field(
+        100_000, ge=1, description="commands of a step that a partition may have outstanding; more sagas wait in order"
+    )
+    deadline: float | None = Field(
+        None, gt=0, le=86400 * 3650, description="how long after its start a saga goes back, instead of what it says"
+    )
+    remember: float | None = Field(
+        None, ge=0, le=86400 * 3650, description="how long an ended saga is known, instead of what it says"
+    )
+    metrics_port: int = Field(0, ge=0, le=65535, description="port for Prometheus to scrape; 0: none")
+    metrics_host: str = Field("0.0.0.0", description="address on which it is scraped")  # noqa: S104
     min_replication: int = Field(1, ge=1, le=100, description="every topic must have so many replicas; 3 in production")
     compression: Compression = Field("lz4", description="of what is written: none, gzip, snappy, lz4 or zstd")
     lanes: int = Field(2, ge=1, le=64, description="transactions that may be open at a time")

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated, NoReturn
 
@@ -11,36 +11,49 @@ from confluent_kafka import KafkaException
 
 from app import runner
 from app.audit.cli import app as audit
-from app.demo.cli import demo_of
+from app.demo.cli import demo
 from app.devkafka.cli import app as kafka
 from app.engine import admin
 from app.engine.errors import Refused, Stopped
+from app.operators.cli import app as operators
 from app.ops import logs
+from app.ops.metrics import CannotServe
 from app.ops.settings import Settings, WrongSetting, load
-from app.saga.definition import Saga
+from app.saga.versions import Versions
 from app.samples.cli import app as samples
 from app.wire.cli import app as wire
 from app.wire.topics import Topics
 
+_TOLD = (Stopped, WrongSetting, CannotServe, KafkaException, KeyboardInterrupt)
 UNUSABLE = 2  # exit code: a setting or topic must be changed first
 ENDED = 1  # exit code: start it again
 
 
-def command(saga: Saga, draw: runner.Draw) -> typer.Typer:
-    """The command for one saga and the topology that runs it."""
+def command(sagas: Mapping[str, Versions], draw: runner.Draw) -> typer.Typer:
+    """The command for these sagas, by name, and the topology that runs them."""
     top = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=_HELP)
 
     @top.callback()
-    def given(context: typer.Context) -> None:
-        context.obj = saga
+    def given(
+        context: typer.Context,
+        definition: Annotated[
+            str, typer.Option(envvar="SAGA_DEFINITION", help=f"Which saga: {' or '.join(sagas)}.")
+        ] = next(iter(sagas)),
+    ) -> None:
+        with _told():
+            if definition not in sagas:
+                raise WrongSetting(f"SAGA_DEFINITION is wrong: there is no {definition}, but {' or '.join(sagas)}")
+        os.environ["SAGA_DEFINITION"] = definition  # also for the processes that the demo starts
+        context.obj = sagas[definition]
 
     top.add_typer(kafka, name="kafka")
     top.add_typer(wire, name="wire")
     top.add_typer(audit, name="audit")
-    top.add_typer(_topics(saga), name="topics")
-    top.command("run")(_run(saga, draw))
+    top.add_typer(_topics(), name="topics")
+    top.command("run")(_run(draw))
     top.command("settings")(_settings)
-    top.command("demo")(demo_of(saga))
+    top.command("demo")(demo)
+    top.add_typer(operators)
     top.add_typer(samples)
     return top
 
@@ -48,13 +61,13 @@ def command(saga: Saga, draw: runner.Draw) -> typer.Typer:
 _HELP = "Drives orders to completed or rolled back, exactly once, over Kafka."
 
 
-def _run(saga: Saga, draw: runner.Draw) -> Callable[[], None]:
-    def run() -> None:
+def _run(draw: runner.Draw) -> Callable[[typer.Context], None]:
+    def run(context: typer.Context) -> None:
         """Run one pod of the orchestrator until SIGTERM or Ctrl-C. `saga settings` shows what it can be told."""
         with _told():
             settings = load()
             logs.configure(settings.log_level)
-            runner.run(settings, saga, draw)
+            runner.run(settings, context.obj, draw)
 
     return run
 
@@ -67,11 +80,12 @@ def _settings() -> None:
         typer.echo(f"SAGA_{name.upper()}={getattr(settings, name)}\n    {field.description}")
 
 
-def _topics(saga: Saga) -> typer.Typer:
+def _topics() -> typer.Typer:
     topics = typer.Typer(no_args_is_help=True, help="The saga's topics on the brokers.")
 
     @topics.command()
     def create(
+        context: typer.Context,
         partitions: Annotated[
             int, typer.Option(min=1, help="Of every topic, for life: the most pods there can ever be.")
         ] = 12,
@@ -80,7 +94,7 @@ def _topics(saga: Saga) -> typer.Typer:
         """Make the topics that are missing. What is there stays as it is."""
         with _told():
             settings = load()
-            client, of_saga = runner.clients(settings).plain(), Topics(saga, settings.topic_prefix)
+            client, of_saga = runner.clients(settings).plain(), Topics(context.obj, settings.topic_prefix)
             made, there = admin.create(client, of_saga, partitions, replicas)
             for name in made:
                 typer.echo(f"made   {name}")
@@ -88,11 +102,11 @@ def _topics(saga: Saga) -> typer.Typer:
                 typer.echo(f"there  {name}")
 
     @topics.command()
-    def check() -> None:
+    def check(context: typer.Context) -> None:
         """Check the topics as `saga run` does before it starts."""
         with _told():
             settings = load()
-            client, of_saga = runner.clients(settings).plain(), Topics(saga, settings.topic_prefix)
+            client, of_saga = runner.clients(settings).plain(), Topics(context.obj, settings.topic_prefix)
             partitions = admin.check(client, of_saga, settings.min_replication)
             typer.echo(f"{len(of_saga.all)} topics of {partitions} partitions are as they should be")
 
@@ -106,7 +120,7 @@ def _told() -> Iterator[None]:
         yield
     except (Exception, KeyboardInterrupt) as error:
         cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, Stopped | WrongSetting | KafkaException | KeyboardInterrupt):
+        while cause is not None and not isinstance(cause, _TOLD):
             cause = cause.__cause__
         if cause is None:
             raise
@@ -118,4 +132,4 @@ def _end(cause: BaseException) -> NoReturn:
     said = cause.args[0].str() if isinstance(cause, KafkaException) else str(cause) or "interrupted"
     sys.stdout.flush()
     print(f"saga: {said}", file=sys.stderr, flush=True)
-    os._exit(UNUSABLE if isinstance(cause, Refused | WrongSetting) else ENDED)
+    os._exit(UNUSABLE if isinstance(cause, Refused | WrongSetting | CannotServe) else ENDED)

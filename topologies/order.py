@@ -1,6 +1,6 @@
 """The order saga as data: reserve the products, then take the payment; undone in reverse."""
 
-from app.saga.definition import Command, Retry, Saga, Step
+from app.saga.definition import DAY_MS, Command, Retry, Saga, Step
 
 PATIENT = Retry(attempts=12, first_pause_ms=500, longest_pause_ms=60_000)
 
@@ -24,4 +24,4 @@ PAYMENT = Step(
     failed="payment.failed",
     result="payment_id",
 )
-ORDER = Saga("order", version=1, steps=(RESERVATION, PAYMENT))
+ORDER = Saga("order", version=1, steps=(RESERVATION, PAYMENT), deadline_ms=DAY_MS)

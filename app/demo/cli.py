@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -14,40 +13,35 @@ from app.demo.children import ChildFailed
 from app.demo.plan import Plan
 from app.demo.play import DemoFailed, play
 from app.devkafka import DevKafkaError
-from app.saga.definition import Saga
 from app.samples.trouble import Trouble
 
 _FAILED = 1
 _INTERRUPTED = 130
 
 
-def demo_of(saga: Saga) -> Callable[..., None]:
-    """The command that plays the demo of a saga."""
+def demo(
+    context: typer.Context,
+    orders: Annotated[int, typer.Option(min=1, help="How many orders are placed.")] = 2000,
+    rate: Annotated[float, typer.Option(min=1, help="Orders a second.")] = 100,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same orders and mishaps.")] = 1,
+) -> None:
+    """Play the main job on a real Kafka, with a pod killed in the middle, and prove that nothing was lost.
 
-    def demo(
-        orders: Annotated[int, typer.Option(min=1, help="How many orders are placed.")] = 2000,
-        rate: Annotated[float, typer.Option(min=1, help="Orders a second.")] = 100,
-        seed: Annotated[int, typer.Option(help="The same seed gives the same orders and mishaps.")] = 1,
-    ) -> None:
-        """Play the main job on a real Kafka, with a pod killed in the middle, and prove that nothing was lost.
-
-        Kafka is started for you, unless SAGA_KAFKA_BOOTSTRAP says where one is.
-        """
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.default_int_handler)
-        command = [sys.executable, *_how_we_were_called()]
-        try:
-            bootstrap = os.environ.get("SAGA_KAFKA_BOOTSTRAP")
-            proved = play(saga, command, Plan(orders=orders, rate=rate, seed=seed), bootstrap, Console())
-        except KeyboardInterrupt:
-            typer.echo("saga: interrupted; everything that was started has ended", err=True)
-            raise typer.Exit(_INTERRUPTED) from None
-        except (ChildFailed, DemoFailed, DevKafkaError, RecordingError, Trouble) as error:
-            typer.echo(f"saga: {error}", err=True)
-            raise typer.Exit(_FAILED) from None
-        raise typer.Exit(0 if proved else _FAILED)
-
-    return demo
+    Kafka is started for you, unless SAGA_KAFKA_BOOTSTRAP says where one is.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    command = [sys.executable, *_how_we_were_called()]
+    try:
+        bootstrap = os.environ.get("SAGA_KAFKA_BOOTSTRAP")
+        proved = play(context.obj, command, Plan(orders=orders, rate=rate, seed=seed), bootstrap, Console())
+    except KeyboardInterrupt:
+        typer.echo("saga: interrupted; everything that was started has ended", err=True)
+        raise typer.Exit(_INTERRUPTED) from None
+    except (ChildFailed, DemoFailed, DevKafkaError, RecordingError, Trouble) as error:
+        typer.echo(f"saga: {error}", err=True)
+        raise typer.Exit(_FAILED) from None
+    raise typer.Exit(0 if proved else _FAILED)
 
 
 def _how_we_were_called() -> list[str]:

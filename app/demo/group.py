@@ -17,7 +17,7 @@ class GroupWatch:
         self._admin = AdminClient(stage.client)
         self._topics = stage.topics
         self._places = [(topic.name, number) for topic in stage.topics.inputs for number in range(partitions)]
-        self._offsets = GroupOffsets(stage.client, stage.topics.prefix, stage.group)
+        self._offsets = GroupOffsets(stage.client, stage.topics.prefix, stage.group, stage.terms)
         self._seen = CommittedOffsets()
         self.went_back: list[Violation] = []
 

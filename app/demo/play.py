@@ -19,7 +19,7 @@ from app.demo.plan import Plan
 from app.demo.stage import Stage, set_stage
 from app.demo.view import View
 from app.demo.watch import Watch
-from app.saga.definition import Saga
+from app.saga.versions import Versions
 
 _LOOK_SECONDS = 0.25
 _ANSWERS = "service answers"
@@ -29,26 +29,27 @@ class DemoFailed(Exception):
     """The demo could not be played to its end; the message says what was missing."""
 
 
-def play(saga: Saga, command: Sequence[str], plan: Plan, bootstrap: str | None, console: Console) -> bool:
+def play(saga: Versions, command: Sequence[str], plan: Plan, bootstrap: str | None, console: Console) -> bool:
     """Runs the whole demo; `command` is how the `saga` command is called. True when the proof holds."""
     view = View(console, plan.orders)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="order-saga-demo-")))
         stage = stack.enter_context(set_stage(saga, bootstrap, plan.partitions, view.say))
         with Children(folder, stage.environment) as children:
-            pods = _start(children, command, plan, view)
+            pods = _start(children, command, [step.name for step in saga.steps], plan, view)
             went_back = _drive(stage, pods, plan, view)
         view.say("all is quiet and every process has ended; now the proof, from the topics alone")
-        report = check(read(stage.client, stage.topics.prefix, stage.group), fold=refold(saga))
+        recording = read(stage.client, stage.topics.prefix, stage.group, stage.terms)
+        report = check(recording, stage.terms, fold=refold(saga))
         show(report, console)
         return _judge(report, went_back, plan, view)
 
 
-def _start(children: Children, command: Sequence[str], plan: Plan, view: View) -> list[Child]:
+def _start(children: Children, command: Sequence[str], names: Sequence[str], plan: Plan, view: View) -> list[Child]:
     slow = f"{plan.slow_ms[0]}-{plan.slow_ms[1]}"
     behaviour = ("--slow", str(plan.slow), "--slow-delay", slow, "--duplicate", str(plan.repeated_replies))
     failing = ("--fail", str(plan.failing), "--seed", str(plan.seed))
-    services = [children.service(command, name, *behaviour, *failing) for name in ("reservation", "payment")]
+    services = [children.service(command, name, *behaviour, *failing) for name in names]
     pods = [children.pod(command, f"orchestrator-{number}") for number in (1, 2)]
     for child in (*services, *pods):
         child.start()
@@ -56,7 +57,7 @@ def _start(children: Children, command: Sequence[str], plan: Plan, view: View) -
         service.await_log(_ANSWERS)
     for pod in pods:
         pod.await_ready()
-    view.say("two pods of the orchestrator and both services are up")
+    view.say(f"two pods of the orchestrator and the services are up: {', '.join(names)}")
     return pods
 
 

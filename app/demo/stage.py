@@ -8,9 +8,10 @@ from uuid import uuid4
 
 from confluent_kafka.admin import AdminClient
 
+from app.audit.terms import Terms, terms_of
 from app.devkafka import LocalKafka
 from app.engine import admin
-from app.saga.definition import Saga
+from app.saga.versions import Versions
 from app.samples.clients import Site
 from app.wire.topics import Topics
 
@@ -23,6 +24,7 @@ class Stage:
 
     client: dict[str, Any]
     topics: Topics
+    terms: Terms
 
     @property
     def group(self) -> str:
@@ -45,7 +47,7 @@ class Stage:
 
 
 @contextmanager
-def set_stage(saga: Saga, bootstrap: str | None, partitions: int, say: Callable[[str], None]) -> Iterator[Stage]:
+def set_stage(saga: Versions, bootstrap: str | None, partitions: int, say: Callable[[str], None]) -> Iterator[Stage]:
     """Makes the topics, on a Kafka that is there or on one of its own, and removes them at the end."""
     with ExitStack() as stack:
         if bootstrap:
@@ -55,7 +57,7 @@ def set_stage(saga: Saga, bootstrap: str | None, partitions: int, say: Callable[
             say(f"Apache Kafka serves at {kafka.bootstrap}")
             bootstrap = kafka.bootstrap
         client = {"bootstrap.servers": bootstrap, "log_level": 2}
-        stage = Stage(client, Topics(saga, f"demo-{uuid4().hex[:8]}."))
+        stage = Stage(client, Topics(saga, f"demo-{uuid4().hex[:8]}."), terms_of(saga))
         made, _ = admin.create(client, stage.topics, partitions, 1)
         try:
             say(f"made {len(made)} topics of {partitions} partitions under {stage.topics.prefix}")

@@ -14,7 +14,7 @@ from rich.table import Table
 from app.demo.watch import Seen
 
 _LINE_SECONDS = 5.0
-_ORDER = ("awaiting reservation", "awaiting payment", "going back", "stuck", "rolled back", "completed")
+_LAST = ("going back", "stuck", "rolled back", "completed")
 
 
 class View(AbstractContextManager["View"]):
@@ -55,7 +55,7 @@ class View(AbstractContextManager["View"]):
         grid.add_column(justify="right", style="dim")
         grid.add_column(justify="right")
         grid.add_column()
-        for state in (*_ORDER, *sorted(seen.states.keys() - set(_ORDER))):
+        for state in (*sorted(seen.states.keys() - set(_LAST)), *_LAST):
             count = seen.states.get(state, 0)
             bar = ProgressBar(total=self._orders, completed=count, width=40, complete_style=_colour(state))
             grid.add_row(state, f"{count:,}", bar)

@@ -6,7 +6,6 @@ and its recovery (they can miss the last committed batch), the callbacks of a re
 """
 
 import gc
-import time
 from typing import Any, cast
 
 from confluent_kafka import TopicPartition
@@ -17,17 +16,15 @@ from quixstreams.models import Topic
 
 from app.engine.batch import BatchContext
 from app.engine.clients import Clients
+from app.engine.clock import SteadyClock
+from app.engine.duties import Keeper
 from app.engine.horizon import Horizon
 from app.engine.lanes import Lane
-from app.engine.loop import Expire, Loop
-from app.engine.ownership import Lost, Ownership
+from app.engine.loop import Loop
+from app.engine.ownership import Lost, Ownership, Policy
+from app.engine.standing import Standing, standing
 from app.engine.store import make_folder
 from app.wire.topics import STATE, Topics
-
-
-def system_clock() -> int:
-    """Now, in milliseconds since 1970."""
-    return time.time_ns() // 1_000_000
 
 
 class BatchDataFrame(StreamingDataFrame):
@@ -38,9 +35,9 @@ class BatchDataFrame(StreamingDataFrame):
 
 
 class SagaApplication(Application):
-    """Runs one topology exactly once. Give it the timers' function with `on_timer` before `run`."""
+    """Runs one topology exactly once. Give it the sagas' keeper before `run`."""
 
-    def __init__(self, clients: Clients, topics: Topics) -> None:
+    def __init__(self, clients: Clients, topics: Topics, policy: Policy) -> None:
         make_folder(clients.state_dir / clients.group)  # the base class would raise what it likes
         super().__init__(
             broker_address=clients.bootstrap,
@@ -55,17 +52,21 @@ class SagaApplication(Application):
         )
         self._clients = clients
         self._context = BatchContext(topics.full, topics.full(STATE))
-        self._ownership = Ownership(cast("BaseConsumer", self._consumer), clients, topics)
-        self._expire: Expire | None = None
+        self._ownership = Ownership(cast("BaseConsumer", self._consumer), clients, topics, policy)
+        self._keeper: Keeper | None = None
         self._loop: Loop | None = None
 
     def clock(self) -> int:
         """When the batch in hand decides (ms since 1970): the same time for all of it."""
         return self._context.now_ms
 
-    def on_timer(self, expire: Expire) -> None:
-        """What a key's due time leads to: called with the key, the time it waited for, its state, and the time now."""
-        self._expire = expire
+    def standings(self) -> dict[int, Standing]:
+        """How the sagas of each partition stand that this pod has; on any thread."""
+        return {number: standing(store) for number, store in list(self._ownership.stores.items())}
+
+    def kept_by(self, keeper: Keeper) -> None:
+        """Who says what due times, and room at a participant, lead to."""
+        self._keeper = keeper
 
     def dataframe(self, topic: Topic | None = None, source: object = None) -> StreamingDataFrame:
         """A dataframe of one topic, to be joined with others by `concat`."""
@@ -91,8 +92,8 @@ class SagaApplication(Application):
             self._ownership,
             lanes,
             self._context,
-            self._expire or _no_timers,
-            system_clock,
+            self._keeper,
+            SteadyClock(),
             Horizon(self._clients.plain(), self._clients.patience),
             self._clients.batch_records,
         )
@@ -124,7 +125,3 @@ class SagaApplication(Application):
 
     def _on_lost(self, _: object, __: list[TopicPartition]) -> None:
         raise Lost("the group gave this process's partitions to others, as it gave no sign of life in time")
-
-
-def _no_timers(*_: object) -> list[Any]:
-    return []

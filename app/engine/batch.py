@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from confluent_kafka import Message, TopicPartition
 
+from app.engine.gate import Gate
 from app.engine.lanes import Lane
 from app.engine.store import PartitionStore
 from app.saga.state import Progress
@@ -34,6 +35,15 @@ class KeyState:
     def set(self, progress: Progress) -> None:
         """Stores it in place of what was there."""
         self._store.set(self._key, progress)
+
+    def forget(self) -> None:
+        """Deletes what is stored."""
+        self._store.set(self._key, None)
+
+    @property
+    def gate(self) -> Gate:
+        """Room for the commands of this partition's sagas."""
+        return self._store.gate
 
 
 class Batch:
@@ -65,14 +75,14 @@ class Batch:
         self._begin()
         changes = {number: self._stores[number].changes() for number in held}
         for number, changed in changes.items():
-            for key, value in changed[:-1]:
+            for key, value in changed.documents[:-1]:
                 self._lane.produce(self._changelog, key, value, (), number)
-            for key, value in changed[-1:]:
+            for key, value in changed.documents[-1:]:
                 self._lane.produce(self._changelog, key, value, (), number, self._note_end)
 
         def committed() -> None:
             for number, changed in changes.items():
-                if changed:
+                if changed.documents:
                     self._stores[number].save(changed, self._ends[number])
 
         self._lane.commit(positions, group, committed)

@@ -10,26 +10,23 @@ from quixstreams.context import set_message_context
 from quixstreams.kafka import BaseConsumer
 from quixstreams.models.messagecontext import MessageContext
 
-from app.engine.batch import Batch, BatchContext, Clock, KeyState
+from app.engine.batch import Batch, BatchContext, Clock
+from app.engine.duties import Duties, Keeper
 from app.engine.horizon import Horizon
 from app.engine.inbox import Inbox
 from app.engine.lanes import Lane
 from app.engine.offsets import Place
 from app.engine.ownership import Ownership
 from app.wire.envelope import headers_of
-from app.wire.writer import Out
 
 _IDLE_SECONDS = 1.0
 _BUSY_SECONDS = 0.002
 _JOINING_SECONDS = 0.05  # a poll goes on for its whole time after it has served an assignment
 _QUIET_SECONDS = 0.25  # after so long without a record, positions may catch up with what is no record
-_MOST_TIMERS = 2000  # in one batch, shared by the partitions
 _MOST_SECONDS = 1.0  # to be decided in one batch: brokers end a transaction that takes too long
 _TIDY_SECONDS = 60.0
 
 Executor = Callable[[Any, Any, int, Any], None]
-Expire = Callable[[str, int, KeyState, int], list[Out]]
-Due = dict[int, list[tuple[int, bytes]]]
 
 
 class Loop:
@@ -41,7 +38,7 @@ class Loop:
         ownership: Ownership,
         lanes: list[Lane],
         context: BatchContext,
-        expire: Expire,
+        keeper: Keeper | None,
         clock: Clock,
         horizon: Horizon,
         most: int,
@@ -51,9 +48,8 @@ class Loop:
         self._inbox = Inbox(consumer, ownership, most)
         self._lanes = lanes
         self._context = context
-        self._expire = expire
         self._clock = clock
-        self._horizon = horizon
+        self._duties = Duties(ownership, self._inbox, horizon, keeper)
         self._held: dict[Lane, frozenset[int]] = {}
         self._active = self._tidied = time.monotonic()
 
@@ -92,9 +88,7 @@ class Loop:
             return _BUSY_SECONDS
         if self._inbox.waiting:
             return 0
-        due = min(
-            (due for store in self._own.stores.values() if (due := store.timers.next_ms()) is not None), default=None
-        )
+        due = self._duties.next_ms()
         most = _QUIET_SECONDS if self._ahead(frozenset()) else _IDLE_SECONDS
         return most if due is None else min(max((due - self._clock()) / 1000, _BUSY_SECONDS), most)
 
@@ -106,9 +100,8 @@ class Loop:
         self._context.enter(batch, now)
         changed = self._decide(batch, self._inbox.take(busy), executors)
         positions.update(changed)
-        due = self._due(busy, now)
-        self._fire(batch, due, now)
-        changed |= {place: positions[place] for place in self._any_place(due.keys() - _numbers(changed))}
+        touched = self._duties.see_to(batch, busy, positions | self._ahead(busy), now)
+        changed |= {place: positions[place] for place in self._any_place(touched - _numbers(changed))}
         changed |= self._catch_up(busy, _numbers(changed))
         if changed:
             positions.update(changed)
@@ -132,29 +125,8 @@ class Loop:
             self._inbox.put_back(number, messages[done:])
         return read
 
-    def _due(self, busy: frozenset[int], now: int) -> Due:
-        """What is due in partitions that aren't busy, and in which nothing older is left to be read."""
-        due: Due = {}
-        for number, store in self._own.stores.items():
-            first = store.timers.next_ms()
-            if first is None or first > now or number in busy or number in self._inbox:
-                continue
-            until = self._horizon.until(number, self._own.positions | self._ahead(busy))
-            if until < first:
-                self._horizon.look(self._own.positions, now)
-            else:
-                due[number] = store.timers.take(min(now, until), 1 + _MOST_TIMERS // len(self._own.stores))
-        return due
-
-    def _fire(self, batch: Batch, due: Due, now: int) -> None:
-        for number, keys in due.items():
-            batch.partition = number
-            for due_ms, key in keys:
-                for out in self._expire(key.decode(), due_ms, KeyState(batch.store(number), key), now):
-                    batch.send(out)
-
     def _any_place(self, numbers: Set[int]) -> list[Place]:
-        """Of partitions where only timers fired, some input: its position makes the broker check who owns them."""
+        """Of partitions where no record was decided, some input: its position makes the broker check who owns them."""
         return [next(place for place in self._own.positions if place[1] == number) for number in numbers]
 
     def _catch_up(self, busy: frozenset[int], active: frozenset[int]) -> dict[Place, int]:

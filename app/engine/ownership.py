@@ -1,7 +1,8 @@
 """The partitions that this process owns: their stores and positions, and the generation that gave them."""
 
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
+from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import KafkaException, TopicPartition
@@ -23,12 +24,21 @@ class Lost(Ended):
     """The partitions were given to others before this process let go of them: nothing it holds may be committed."""
 
 
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Which versions of the saga are known, and how many commands of a step a partition may have outstanding."""
+
+    versions: frozenset[int]
+    step_limit: int
+
+
 class Ownership:
     """What is owned now. `epoch` changes with each assignment, so that what was read before it can be told apart."""
 
-    def __init__(self, consumer: BaseConsumer, clients: Clients, topics: Topics) -> None:
+    def __init__(self, consumer: BaseConsumer, clients: Clients, topics: Topics, policy: Policy) -> None:
         self._consumer = consumer
         self._clients = clients
+        self._policy = policy
         self._inputs = {topics.full(topic) for topic in topics.inputs}
         self._changelog = topics.full(STATE)
         self._events = topics.full(EVENTS)
@@ -68,6 +78,7 @@ class Ownership:
         if self._restore is not None and self._restore.step():
             log.info("restored", extra={"records": self._restore.records})
             self._end_restore()
+            self._check_versions()
             self._consumer.resume(self._reading)
 
     def revoked(self) -> None:
@@ -79,6 +90,16 @@ class Ownership:
         self.stores = {}
         self.positions = {}
         self._reading = []
+
+    def _check_versions(self) -> None:
+        """Nobody may be under way in a definition that is not there any more."""
+        live = sum((store.index.census.live for store in self.stores.values()), Counter())
+        for version, count in sorted((+live).items()):
+            if int(version) not in self._policy.versions:
+                raise UnsafeStart(
+                    f"{count} sagas of version {version} are under way, but this process does not know that version: "
+                    "keep its definition beside the new one until they have ended"
+                )
 
     def _whole(self, partitions: list[TopicPartition]) -> list[int]:
         """The partitions' numbers, each of which must be had of every input: its sagas have one owner."""
@@ -103,7 +124,8 @@ class Ownership:
 
     def _open(self, changelog_id: str, numbers: list[int], limits: dict[Place, tuple[int, int]]) -> None:
         folder, cached = self._clients.state_dir / self._clients.group, _CACHED // len(numbers)
-        self.stores = {number: PartitionStore(folder / str(number), changelog_id, cached) for number in numbers}
+        limit = self._policy.step_limit
+        self.stores = {number: PartitionStore(folder / str(number), changelog_id, cached, limit) for number in numbers}
         ends = {number: limits[self._changelog, number] for number in numbers}
         for number, store in self.stores.items():
             if store.offset > ends[number][1]:

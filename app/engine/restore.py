@@ -6,11 +6,12 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from app.engine.errors import Ended
-from app.engine.store import PartitionStore
+from app.engine.offsets import UnsafeStart
+from app.engine.store import Document, PartitionStore
 
 _BATCH = 10_000
 _POLL_SECONDS = 0.1
-Changed = dict[int, list[tuple[bytes, bytes | None]]]
+Changed = dict[int, list[Document]]
 
 
 class RestoreStuck(Ended):
@@ -56,11 +57,20 @@ class Restore:
             else:
                 raise KafkaException(error)
         for partition, offset in offsets.items():
-            self._stores[partition].restore(changed.get(partition, []), offset)
+            self._take_in(partition, changed.get(partition, []), offset)
             if offset >= self._ends[partition]:
                 self._open.discard(partition)
         self._watch(changed, moved=bool(offsets))
         return not self._open
+
+    def _take_in(self, partition: int, changed: list[Document], offset: int) -> None:
+        try:
+            self._stores[partition].restore(changed, offset)
+        except ValueError as error:
+            raise UnsafeStart(
+                f"{self._changelog}[{partition}] has a record before offset {offset} that is {error}: "
+                "another program, or another version of this one, has written there; find out which"
+            ) from error
 
     def close(self) -> None:
         """Ends the reading."""

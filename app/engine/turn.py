@@ -1,19 +1,24 @@
 """One record, from its bytes to all that it leads to: read, decide, write. What the topology's stateful step runs."""
 
-from typing import Protocol
+from collections.abc import Iterator
+from typing import Any, Protocol
 
 from app.saga.decide import decide
-from app.saga.definition import Saga
 from app.saga.facts import fact
 from app.saga.identity import Direction, command_id
-from app.saga.messages import TimerDue
-from app.saga.state import UNKNOWN, CompensationPausing, Pausing, Progress, Running, Waiting
-from app.saga.verdict import Decision, Unacceptable
+from app.saga.messages import Failed, Input, Refused, RoomFor, Succeeded, TimerDue, Undone
+from app.saga.state import TIMED, UNDER_WAY, UNKNOWN, Pausing, Progress, Running, State, leg_of
+from app.saga.verdict import Decision, Forgotten, Unacceptable
+from app.saga.versions import Versions
 from app.wire.bad import Bad
 from app.wire.envelope import MAX_HEADER_BYTES, Headers, header_bytes
 from app.wire.partition import partition_of
-from app.wire.reader import Reader, Received
-from app.wire.writer import Cause, Origin, Out, Writer, dead_letter, input_cause, timer_cause
+from app.wire.reader import Reader
+from app.wire.writer import Cause, Origin, Out, dead_letter, input_cause, timer_cause, write
+
+DEADLINE = "deadline"
+_ANSWERS = (Succeeded, Refused, Undone)
+_NEWS = (Failed, TimerDue)
 
 
 @fact
@@ -26,8 +31,24 @@ class Record:
     headers: Headers | None
 
 
-class State(Protocol):
-    """The state of one key: None when there is none."""
+class Gate(Protocol):
+    """What participants bear."""
+
+    def has_room(self, step: str) -> bool:
+        """Takes room for a command, if there is some."""
+
+    def bears(self, step: str) -> bool:
+        """Whether a command that failed keeps its room during the pause before it is sent again."""
+
+    def answered(self, step: str) -> None:
+        """The step's participant gave an answer."""
+
+    def troubled(self, step: str, now_ms: int) -> None:
+        """The step's participant gave none in time, or failed technically."""
+
+
+class KeyState(Protocol):
+    """The state of one key (None when there is none), and what its saga must know of the others."""
 
     def get(self) -> Progress | None:
         """What is stored."""
@@ -35,17 +56,23 @@ class State(Protocol):
     def set(self, progress: Progress) -> None:
         """Stores it in place of what was there."""
 
+    def forget(self) -> None:
+        """Deletes what is stored."""
+
+    @property
+    def gate(self) -> Gate:
+        """Room for the commands of its partition's sagas."""
+
 
 class Turns:
     """Takes the turns of one saga's sagas, for topics of so many partitions."""
 
-    def __init__(self, saga: Saga, partitions: int) -> None:
-        self._saga = saga
+    def __init__(self, versions: Versions, partitions: int) -> None:
+        self._versions = versions
         self._partitions = partitions
-        self._reader = Reader(saga)
-        self._writer = Writer(saga)
+        self._reader = Reader(versions)
 
-    def take(self, topic: str, record: Record, state: State, at_ms: int) -> list[Out]:
+    def take(self, topic: str, record: Record, state: KeyState, at_ms: int) -> list[Out]:
         """All that a record leads to, decided at a time (ms since 1970). `topic` is without prefix."""
         try:
             received = self._reader.read(topic, record.key, record.value, record.headers)
@@ -55,30 +82,55 @@ class Turns:
                 if home != record.origin.partition:
                     return [_sent_on(topic, home, record)]
                 progress = UNKNOWN
-            return self._decide(received, record.origin, progress, state, at_ms)
+            cause = input_cause(record.origin, received.id, received.type, received.trace)
+            return self._decide(received.saga_id, progress, received.given, cause, state, at_ms)
         except Bad as bad:
             return [dead_letter(record.origin, record.key, record.value, record.headers, bad)]
 
-    def expire(self, saga_id: str, due_ms: int, state: State, at_ms: int) -> list[Out]:
+    def expire(self, saga_id: str, due_ms: int, state: KeyState, at_ms: int) -> list[Out]:
         """All that a due time leads to; nothing when the saga no longer waits for it."""
         progress = state.get()
         if progress is None:
             return []
-        verdict = decide(self._saga, saga_id, progress, TimerDue(due_ms), at_ms)
-        if not isinstance(verdict, Decision):
-            return []
-        state.set(verdict.progress)
-        return self._writer.write(saga_id, verdict, _timer(saga_id, progress, due_ms), at_ms)
+        cause = _timer(saga_id, progress.state, due_ms)
+        return self._decide(saga_id, progress, TimerDue(due_ms), cause, state, at_ms)
 
-    def _decide(self, received: Received, origin: Origin, progress: Progress, state: State, at_ms: int) -> list[Out]:
-        verdict = decide(self._saga, received.saga_id, progress, received.given, at_ms)
+    def admit(self, saga_id: str, step: str, state: KeyState, at_ms: int) -> list[Out]:
+        """All that room for a step leads to; nothing when the saga no longer waits for it."""
+        progress = state.get()
+        if progress is None:
+            return []
+        cause = _room(saga_id, progress.state, step, at_ms)
+        return self._decide(saga_id, progress, RoomFor(step), cause, state, at_ms)
+
+    def _decide(
+        self, saga_id: str, progress: Progress, given: Input, cause: Cause, state: KeyState, at_ms: int
+    ) -> list[Out]:
+        saga = self._versions.of(progress.state)
+        gate = state.gate
+        verdict = decide(saga, saga_id, progress, given, at_ms, gate.has_room, gate.bears)
         if isinstance(verdict, Decision):
             state.set(verdict.progress)
-            cause = input_cause(origin, received.id, received.type, received.trace)
-            return self._writer.write(received.saga_id, verdict, cause, at_ms)
+            if isinstance(given, _ANSWERS):
+                if verdict.events[0]["type"] != "saga.reply.ignored":
+                    gate.answered(given.step)
+            elif isinstance(given, _NEWS) and cause.fields.get("timer") != DEADLINE:
+                for step in _troubled(verdict.events):
+                    gate.troubled(step, at_ms)
+            return write(saga, saga_id, verdict, cause, at_ms)
         if isinstance(verdict, Unacceptable):
             raise Bad(verdict.code, verdict.message)
+        if isinstance(verdict, Forgotten):
+            state.forget()
         return []
+
+
+def _troubled(events: list[Any]) -> Iterator[str]:
+    """The steps whose participants did not do what they were asked."""
+    for event in events:
+        kind = event["type"].rpartition(".")[2]
+        if kind == "timed_out" or (kind == "failed" and event["retryable"]):
+            yield event["step"]
 
 
 def _sent_on(topic: str, home: int, record: Record) -> Out:
@@ -89,12 +141,28 @@ def _sent_on(topic: str, home: int, record: Record) -> Out:
     return Out(topic, record.key, record.value, headers, home)
 
 
-def _timer(saga_id: str, progress: Progress, due_ms: int) -> Cause:
+def _timer(saga_id: str, state: State, due_ms: int) -> Cause:
     """A timer as a cause: its name says which attempt it followed, and what it ended."""
-    state = progress.state
-    if not isinstance(state, Waiting):
-        raise TypeError(f"{type(state).__name__} waits for no timer")
-    direction: Direction = "do" if isinstance(state, Running | Pausing) else "undo"
-    command = command_id(saga_id, state.step, direction, state.attempt)
-    kind = "pause" if isinstance(state, Pausing | CompensationPausing) else "timeout"
-    return timer_cause(f"{command.removeprefix(saga_id + ':')}:{kind}", due_ms, command)
+    if not isinstance(state, UNDER_WAY):
+        return timer_cause("forget", due_ms, saga_id)
+    if isinstance(state, Running) and state.deadline_ms == due_ms:
+        asked = [leg for leg in state.legs if leg.attempt]
+        before = command_id(saga_id, asked[-1].step, "do", asked[-1].attempt) if asked else saga_id
+        return timer_cause(DEADLINE, due_ms, before)
+    for leg in state.legs:
+        if isinstance(leg, TIMED) and leg.due_ms == due_ms:
+            kind = "pause" if isinstance(leg, Pausing) else "timeout"
+            return _of_attempt(saga_id, state, leg.step, leg.attempt, kind, due_ms)
+    return timer_cause("overtaken", due_ms, saga_id)
+
+
+def _room(saga_id: str, state: State, step: str, at_ms: int) -> Cause:
+    """Room as a cause: it came just now."""
+    leg = leg_of(getattr(state, "legs", ()), step)
+    return _of_attempt(saga_id, state, step, leg.attempt if leg is not None else 0, "room", at_ms)
+
+
+def _of_attempt(saga_id: str, state: State, step: str, attempt: int, kind: str, due_ms: int) -> Cause:
+    direction: Direction = "do" if isinstance(state, Running) else "undo"
+    command = command_id(saga_id, step, direction, attempt) if attempt else saga_id  # nothing was asked before
+    return timer_cause(f"{step}:{direction}:{attempt}:{kind}", due_ms, command)

@@ -1,0 +1,105 @@
+"""How many commands a step's participant may have outstanding in one partition: the more, the better it answers."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+_CUT_PAUSE_MS = 1_000  # the window is halved once in this time at most: troubles come in swarms
+_FIRST_PROBE_MS = 1_000
+_LONGEST_PROBE_MS = 30_000
+
+
+class _Window:
+    """What one step's participant is thought to bear. Grows by one with each answer, and is halved by trouble.
+
+    When it is down to one command, that is a probe: after each that fails, the next is sent twice as much later.
+    """
+
+    __slots__ = ("_cut_ms", "_limit", "_probe_ms", "opens_ms", "size")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = self.size = limit
+        self._cut_ms = self._probe_ms = self.opens_ms = 0
+
+    def answered(self) -> None:
+        self._probe_ms = self.opens_ms = 0
+        if self.size < self._limit:
+            self.size += 1
+
+    def troubled(self, now_ms: int) -> None:
+        if self.size > 1 and abs(now_ms - self._cut_ms) >= _CUT_PAUSE_MS:
+            self.size //= 2
+            self._cut_ms = now_ms
+        if self.size == 1:
+            self._probe_ms = min(2 * self._probe_ms, _LONGEST_PROBE_MS) or _FIRST_PROBE_MS
+            self.opens_ms = now_ms + self._probe_ms
+
+
+class Gate:
+    """Room for the steps of one partition's sagas. What is asked for, and what waits, is counted by who keeps them."""
+
+    def __init__(self, limit: int, asked: Mapping[str, int], waiting: Mapping[str, int]) -> None:
+        self._asked = asked
+        self._waiting = waiting
+        self._granted: dict[str, int] = defaultdict(int)
+        self._denied: set[str] = set()
+        self._limit = limit
+        self._windows: dict[str, _Window] = {}
+
+    def has_room(self, step: str) -> bool:
+        """Takes room for one command more, if there is some and nobody else waits for it."""
+        outstanding = self._asked.get(step, 0) + self._granted[step]
+        if self._waiting.get(step) or step in self._denied or outstanding >= self._window(step).size:
+            self._denied.add(step)
+            return False
+        self._granted[step] += 1
+        return True
+
+    def bears(self, step: str) -> bool:
+        """Whether a command that failed may keep its room during the pause before it is sent again."""
+        size = self._window(step).size
+        return size > 1 and self._asked.get(step, 0) <= size
+
+    def answered(self, step: str) -> None:
+        """The participant gave an answer."""
+        window = self._windows.get(step)
+        if window is not None:
+            window.answered()
+
+    def troubled(self, step: str, now_ms: int) -> None:
+        """The participant gave none in time, or failed technically."""
+        self._window(step).troubled(now_ms)
+
+    def counted(self) -> None:
+        """What was granted is counted now by who keeps the sagas."""
+        self._granted.clear()
+        self._denied.clear()
+
+    def open(self, now_ms: int) -> dict[str, int]:
+        """For how many of those that wait there is room now, by step."""
+        found = {}
+        for step, waiting in self._waiting.items():
+            free = self._window(step).size - self._asked.get(step, 0)
+            if waiting and free > 0 and self._window(step).opens_ms <= now_ms:
+                found[step] = min(free, waiting)
+        return found
+
+    def next_ms(self) -> int | None:
+        """When the next one that waits may be let in, if not after an answer; 0 stands for now."""
+        return min(
+            (
+                self._window(step).opens_ms
+                for step, waiting in self._waiting.items()
+                if waiting and self._window(step).size > self._asked.get(step, 0)
+            ),
+            default=None,
+        )
+
+    def sizes(self) -> dict[str, int]:
+        """How many commands each step's participant may have outstanding now."""
+        return {step: window.size for step, window in list(self._windows.items())}
+
+    def _window(self, step: str) -> _Window:
+        found = self._windows.get(step)
+        if found is None:
+            found = self._windows[step] = _Window(self._limit)
+        return found

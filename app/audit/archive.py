@@ -38,6 +38,7 @@ def lines(recording: Recording) -> Iterator[bytes]:
         "format": FORMAT,
         "prefix": recording.prefix,
         "partitions": recording.partitions,
+        "taken_ms": recording.taken_ms,
         "committed": [[*place, offset] for place, offset in recording.committed.items()],
         "spans": [[*place, span.first, span.stable, span.high] for place, span in recording.spans.items()],
     }
@@ -67,7 +68,7 @@ def _head(head: dict[str, Any]) -> Recording:
         raise RecordingError(f"This is no recording of format {FORMAT}.")
     committed = {(topic, partition): offset for topic, partition, offset in head["committed"]}
     spans = {(topic, partition): Span(*offsets) for topic, partition, *offsets in head["spans"]}
-    return Recording(head["prefix"], head["partitions"], (), committed, spans)
+    return Recording(head["prefix"], head["partitions"], (), committed, spans, head.get("taken_ms", 0))
 
 
 def _plain(record: Record) -> dict[str, Any]:

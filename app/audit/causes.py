@@ -3,13 +3,11 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from app.audit.evidence import Evidence, Story
+from app.audit.evidence import Evidence
+from app.audit.lives import Story
 from app.audit.messages import Decision, Message, content
-from app.audit.recording import Coordinates, Header, Place
+from app.audit.recording import Coordinates, Place
 from app.audit.statements import Violation
-from app.audit.terms import INPUTS, TYPES
-
-Copy = tuple[str, bytes | None, bytes | None, tuple[Header, ...]]
 
 
 def at(coordinates: Coordinates) -> str:
@@ -27,8 +25,9 @@ def one_result(evidence: Evidence) -> Iterator[Violation]:
 
 def true_causes(evidence: Evidence) -> Iterator[Violation]:
     """INV-18 and 20: a cause is a committed record of an input topic, named by its id and type."""
+    unknown = {id(decision) for story in evidence.stories if story.unknown for decision in story.decisions}
     for decision in evidence.decisions:
-        if decision.cause:
+        if decision.cause and id(decision) not in unknown:
             yield from _true_cause(evidence, decision, decision.cause)
     for letter in evidence.dead_letters:
         if letter.origin and _is_missing(evidence, letter.origin):
@@ -52,15 +51,17 @@ def every_result(evidence: Evidence) -> Iterator[Violation]:
                     "INV-1", given.saga_id, f"{at(coordinates)} came to something before it was committed as read"
                 )
         elif coordinates not in results and not sent_on.holds(given):
-            yield from _nothing_came(evidence.stories.get(given.saga_id), coordinates, given)
+            yield from _nothing_came(evidence.by_id.get(given.saga_id, []), coordinates, given)
     for (topic, partition), count in unread.items():
         yield Violation("INV-5", None, f"{topic}/{partition}: {count} records were not read")
 
 
-def _nothing_came(story: Story | None, coordinates: Coordinates, given: Message) -> Iterator[Violation]:
-    start = story.start.record.coordinates if story and story.start else None
-    repeats = given.type == "order.place" and story and story.order and content(given.body) == story.order
-    if not repeats or start is None or coordinates[:2] != start[:2]:
+def _nothing_came(stories: list[Story], coordinates: Coordinates, given: Message) -> Iterator[Violation]:
+    """Only the order of the saga that there was by then may come again, and to nothing."""
+    starts = {s.start.record.coordinates: s.order for s in stories if s.start and s.order}
+    near = sorted(start for start in starts if start[:2] == coordinates[:2])
+    start = max((start for start in near if start < coordinates), default=near[0] if near else None)
+    if given.type != "order.place" or start is None or content(given.body) != starts[start]:
         yield Violation("INV-1", given.saga_id, f"{at(coordinates)} ({given.type or 'no type'}) came to nothing")
     elif coordinates < start:
         yield Violation("INV-2", given.saga_id, f"{at(coordinates)} placed the order, but a later copy started it")
@@ -87,7 +88,7 @@ def _is_missing(evidence: Evidence, coordinates: Coordinates) -> bool:
 
 def _true_cause(evidence: Evidence, decision: Decision, cause: Coordinates) -> Iterator[Violation]:
     where = f"decision {decision.seq}: its cause {at(cause)}"
-    if cause[0] not in INPUTS:
+    if cause[0] not in evidence.terms.inputs:
         yield Violation("INV-20", decision.saga_id, f"{where} is no input")
     elif _is_missing(evidence, cause):
         yield Violation("INV-18", decision.saga_id, f"{where} has no committed record")
@@ -101,7 +102,7 @@ def _true_cause(evidence: Evidence, decision: Decision, cause: Coordinates) -> I
             )
         if given.saga_id != decision.saga_id:
             yield Violation("INV-13", decision.saga_id, f"{where} has another key")
-        if given.type not in TYPES[cause[0]]:
+        if given.type not in evidence.terms.types[cause[0]]:
             yield Violation("INV-20", decision.saga_id, f"{where} is of a type that its topic does not carry")
 
 

@@ -12,7 +12,9 @@ from app.audit.read import read
 from app.audit.recording import Recording, RecordingError
 from app.audit.refold import refold
 from app.audit.table import show
+from app.audit.terms import Terms, terms_of
 from app.saga.definition import Saga
+from app.saga.versions import Versions
 
 app = typer.Typer(no_args_is_help=True, help="Prove from the topics alone that nothing was lost or done twice.")
 
@@ -42,22 +44,33 @@ def check(
     timeout: Annotated[float, typer.Option(help="Seconds for reading it all.")] = 120.0,
 ) -> None:
     """Check every invariant that the topics can show; exit code 1 when one is broken, 2 when they can't be read."""
+    saga = _saga(context)
+    terms = terms_of(saga)
     try:
-        recording = _recording(bootstrap, prefix, prefix + group, file, timeout)
+        recording = _recording(bootstrap, prefix, prefix + group, terms, file, timeout)
         if save_to is not None:
             save(recording, save_to)
     except (RecordingError, OSError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
-    fold = refold(context.obj) if isinstance(context.obj, Saga) else None
-    report = judge(recording, settled=not running, fold=fold)
+    report = judge(recording, terms, settled=not running, fold=refold(saga))
     show(report, Console())
     raise typer.Exit(1 if report.violations else 0)
 
 
-def _recording(bootstrap: str, prefix: str, group: str, file: Path | None, timeout: float) -> Recording:
+def _saga(context: typer.Context) -> Versions:
+    """The versions of the saga that the command's composition root has put into the context."""
+    found = context.obj
+    if isinstance(found, Saga):
+        return Versions((found,))
+    if not isinstance(found, Versions):
+        raise LookupError("no saga in the command's context: the root must set its obj to the saga's versions")
+    return found
+
+
+def _recording(bootstrap: str, prefix: str, group: str, terms: Terms, file: Path | None, timeout: float) -> Recording:
     if file is not None:
         return load(file)
     if not bootstrap:
         raise RecordingError("Name a Kafka with --bootstrap or SAGA_KAFKA_BOOTSTRAP, or a recording with --file.")
-    return read({"bootstrap.servers": bootstrap}, prefix, group, timeout)
+    return read({"bootstrap.servers": bootstrap}, prefix, group, terms, timeout)

@@ -1,10 +1,12 @@
 """INV-2 and 11: dead letters are the records as they came, and say truly why."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from hashlib import sha256
 
 from app.audit.causes import at
 from app.audit.evidence import Evidence
+from app.audit.lives import Story
 from app.audit.messages import DeadLetter, Message, content, own_headers
 from app.audit.recording import Coordinates, Place, Record
 from app.audit.statements import Violation
@@ -37,8 +39,7 @@ def nothing_lost(evidence: Evidence) -> Iterator[Violation]:
     for coordinates, given in evidence.inputs.items():
         if given.type != "order.place" or coordinates in dead or not evidence.whole(coordinates[1]):
             continue
-        story = evidence.stories.get(given.saga_id)
-        if (story is None or not story.decisions) and content(given.body) is not None:
+        if not evidence.knows(given.saga_id) and content(given.body) is not None:
             yield Violation(
                 "INV-11", given.saga_id, f"the order at {at(coordinates)} has no saga and is no dead letter"
             )
@@ -77,22 +78,37 @@ def _untrue(evidence: Evidence, letter: DeadLetter, given: Message) -> Iterator[
     if letter.reason == "too_large" and len(given.record.value or b"") <= MAX_VALUE_BYTES:
         yield Violation("INV-11", letter.saga_id, f"{where}: it is not too large")
     if letter.reason == "conflict":
-        story = evidence.stories.get(given.saga_id)
-        if story is None or not story.decisions:
+        stories = [s for s in evidence.by_id.get(given.saga_id, ()) if s.decisions]
+        if not stories:
             yield Violation("INV-2", letter.saga_id, f"{where}: a conflict with no saga")
-        elif story.order is not None and content(body) == story.order:
+        elif _known_by(stories, given.record.coordinates).order == content(body) is not None:
             yield Violation("INV-2", letter.saga_id, f"{where}: a conflict, but the content is the saga's")
 
 
+def _known_by(stories: list[Story], coordinates: Coordinates) -> Story:
+    """Which of an id's sagas there was when a record of their orders' topic was read."""
+    begun = [story for story in stories if story.start and story.start.record.coordinates < coordinates]
+    return begun[-1] if begun else stories[0]
+
+
 def _forgotten(evidence: Evidence) -> Iterator[Violation]:
-    """An order is known for good once an input of the same partition led its saga on."""
-    known: dict[tuple[Place, str], Coordinates] = {}
-    for decision in evidence.decisions:
-        if decision.cause:
-            place = (decision.cause[:2], decision.saga_id)
-            known[place] = min(known.get(place, decision.cause), decision.cause)
+    """An order is known once an input of the same partition led its saga on, until it has ended and is forgotten."""
+    known: dict[tuple[Place, str], list[tuple[Coordinates, Story]]] = defaultdict(list)
+    for story in evidence.stories:
+        for place, cause in _first_causes(story).items():
+            known[place, story.saga_id].append((cause, story))
     for letter in evidence.dead_letters:
         if letter.reason == "unknown_order" and letter.origin:
-            before = known.get((letter.origin[:2], letter.saga_id))
-            if before and before < letter.origin:
-                yield Violation("INV-11", letter.saga_id, f"{_name(letter)}: the order was known since {at(before)}")
+            before = [found for found in known[letter.origin[:2], letter.saga_id] if found[0] < letter.origin]
+            if before and not before[-1][1].over(letter.record.timestamp_ms):
+                text = f"{_name(letter)}: the order was known since {at(before[-1][0])}"
+                yield Violation("INV-11", letter.saga_id, text)
+
+
+def _first_causes(story: Story) -> dict[Place, Coordinates]:
+    first: dict[Place, Coordinates] = {}
+    for decision in story.decisions:
+        if decision.cause:
+            place = decision.cause[:2]
+            first[place] = min(first.get(place, decision.cause), decision.cause)
+    return first

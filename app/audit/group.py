@@ -7,7 +7,7 @@ from typing import Self
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from app.audit.recording import Place, RecordingError
-from app.audit.terms import INPUTS
+from app.audit.terms import Terms
 
 ClientConfig = Mapping[str, str | int | float | bool]
 
@@ -22,8 +22,8 @@ class GroupOffsets:
 
     # Asked by a consumer: librdkafka's admin client crashes the process when a coordinator has moved (its issue 5040).
 
-    def __init__(self, config: ClientConfig, prefix: str, group: str, *, stable: bool = False) -> None:
-        self._group, self._names = group, {prefix + topic: topic for topic in INPUTS}
+    def __init__(self, config: ClientConfig, prefix: str, group: str, terms: Terms, *, stable: bool = False) -> None:
+        self._group, self._names = group, {prefix + topic: topic for topic in terms.inputs}
         self._places: list[TopicPartition] = []
         isolation = "read_committed" if stable else "read_uncommitted"
         mine = {"group.id": group, "enable.auto.commit": False, "isolation.level": isolation}

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from app.audit import causes, dead_letters, ledger, places, sent
 from app.audit.evidence import Evidence, gather
-from app.audit.journey import ENDED, Phase
+from app.audit.journey import Stand
+from app.audit.lives import Story
 from app.audit.places import Fold
 from app.audit.recording import Place, Recording
 from app.audit.statements import INVARIANTS, Violation
-from app.audit.terms import TOPICS
+from app.audit.terms import Terms
 from app.audit.totals import Totals, totals
 from app.wire.topics import STATE
 
@@ -33,9 +34,9 @@ class Report:
         return Counter(violation.invariant for violation in self.violations)
 
 
-def check(recording: Recording, *, settled: bool = True, fold: Fold | None = None) -> Report:
-    """Judges a recording. Not settled: taken while the run goes on; what is missing may still come."""
-    evidence = gather(recording, settled=settled)
+def check(recording: Recording, terms: Terms, *, settled: bool = True, fold: Fold | None = None) -> Report:
+    """Judges a recording of one saga. Not settled: taken while the run goes on; what is missing may still come."""
+    evidence = gather(recording, terms, settled=settled)
     checks = (*_ALWAYS, *_SETTLED) if settled else _ALWAYS
     found = [violation for check_one in checks for violation in check_one(evidence)]
     if settled:
@@ -68,28 +69,44 @@ def _legal_paths(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _numbered(evidence: Evidence) -> Iterator[Violation]:
-    for story in evidence.told_stories():
+    for story in evidence.kept_stories():
         numbers = [decision.seq for decision in story.decisions if not decision.flaw]
         if numbers != list(range(1, len(numbers) + 1)):
             at = next(index for index, number in enumerate(numbers, 1) if index != number)
             yield Violation("INV-20", story.saga_id, f"decision {at} is numbered {numbers[at - 1]}")
-        versions = {(str(d.value.get("saga")), str(d.value.get("version"))) for d in story.decisions}
-        if len(versions) > 1:
+        names = {str(decision.value.get("saga")) for decision in story.decisions}
+        if len(names) > 1 or len({decision.version for decision in story.decisions}) > 1:
             yield Violation("INV-4", story.saga_id, "the saga changed its name or version on the way")
+        elif names - {evidence.terms.saga}:
+            yield Violation("INV-4", story.saga_id, f"the saga is {names.pop()}, not {evidence.terms.saga}")
 
 
 def _arrived(evidence: Evidence) -> Iterator[Violation]:
+    """Nothing may still be under way that isn't stuck, and said so; something must, or the saga has ended."""
     for story in evidence.told_stories():
-        phase = story.journey.phase
-        if story.decisions and phase not in (*ENDED, Phase.STUCK):
-            yield Violation("INV-5", story.saga_id, f"the saga is still {phase.value}")
+        if story.decisions and not story.journey.ended:
+            yield from (Violation("INV-5", story.saga_id, text) for text in _unfinished(story))
+
+
+def _unfinished(story: Story) -> Iterator[str]:
+    journey = story.journey
+    under_way = journey.under_way
+    for step, effort in under_way.items():
+        if effort.stand is not Stand.STUCK:
+            yield f"the saga is still {journey.told}: {step} is {effort.stand.value}"
+    if not under_way:
+        yield f"the saga is still {journey.told}, and nothing is under way"
 
 
 def _notes(evidence: Evidence) -> Iterator[str]:
+    topics = [topic for topic in evidence.terms.topics if topic != STATE.name]
     if evidence.inputs and not evidence.recording.committed:
         yield "the group has no committed offset: was it named rightly?"
+    unknown = Counter(story.decisions[0].version for story in evidence.stories if story.unknown)
+    for version, count in sorted(unknown.items()):
+        yield f"{count} sagas ended by version {version}, of which no definition is known: judged in part only"
     for partition in range(evidence.recording.partitions):
-        cut = [topic for topic in TOPICS if topic != STATE.name and not evidence.kept(topic, partition)]
+        cut = [topic for topic in topics if not evidence.kept(topic, partition)]
         if cut:
             yield f"partition {partition}: old records of {', '.join(cut)} are deleted, so it was judged in part only"
 

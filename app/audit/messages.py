@@ -2,15 +2,17 @@
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import orjson
 
 from app.audit.recording import Coordinates, Record
+from app.audit.timers import Timer, timer
 
 Object = dict[str, Any]
 
-UTC_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|\+00:00)")
+_UTC_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|\+00:00)")
 _STRUCTURED = "application/cloudevents+json"
 _ERRORS = "__saga.errors."
 
@@ -30,16 +32,18 @@ class Message:
 
 @dataclass(slots=True)
 class Decision:
-    """One record of the history: caused by an input (its coordinates) or by a timer (its name and due time)."""
+    """One record of the history: caused by an input (its coordinates) or by a timer; `at_ms` is since 1970."""
 
     record: Record
     saga_id: str
     value: Object
+    version: int
     seq: int
+    at_ms: int | None
     cause: Coordinates | None
     cause_id: str
     cause_type: str
-    timer: tuple[str, str] | None
+    timer: Timer | None
     events: list[Object]
     flaw: str
 
@@ -69,6 +73,16 @@ def loads(value: bytes | None) -> Object:
     return parsed if type(parsed) is dict else {}
 
 
+def ms_of(time: Any) -> int | None:
+    """Milliseconds since 1970 of a time in the contract's form; None for anything else."""
+    if type(time) is not str or _UTC_TIME.fullmatch(time) is None:
+        return None
+    try:
+        return round(datetime.fromisoformat(time).timestamp() * 1000)
+    except ValueError:
+        return None
+
+
 def message(record: Record) -> Message:
     """A record as a CloudEvent, in binary or structured mode."""
     headers = {name: text(value) for name, value in record.headers}
@@ -84,19 +98,21 @@ def message(record: Record) -> Message:
 def decision(record: Record, prefix: str) -> Decision:
     """A record of the history; `flaw` says what of its form the contract does not allow."""
     value = loads(record.value)
-    cause, seq, events = value.get("cause"), value.get("seq"), value.get("events")
+    cause, version, seq, events = (value.get(name) for name in ("cause", "version", "seq", "events"))
     cause = cause if type(cause) is dict else {}
     listed = [event for event in events if type(event) is dict] if type(events) is list else []
-    timer = (_str(cause, "timer"), _str(cause, "due")) if "timer" in cause else None
+    due = _str(cause, "due")
     return Decision(
         record=record,
         saga_id=text(record.key),
         value=value,
+        version=version if type(version) is int else 0,
         seq=seq if type(seq) is int else 0,
+        at_ms=ms_of(value.get("at")),
         cause=_coordinates(cause.get("topic"), cause.get("partition"), cause.get("offset"), prefix),
         cause_id=_str(cause, "id"),
         cause_type=_str(cause, "type"),
-        timer=timer,
+        timer=timer(_str(cause, "timer"), due, ms_of(due)) if "timer" in cause else None,
         events=listed,
         flaw=_flaw(value, record, listed),
     )
@@ -159,7 +175,7 @@ def _flaw(value: Object, record: Record, events: list[Object]) -> str:
         (not record.headers, "it has headers"),
         (_is_text(value.get("saga_id")) and _is_text(value.get("saga")), "saga_id or saga is missing"),
         (_counts(value.get("version")) and _counts(value.get("seq")), "version and seq must count from 1"),
-        (_is_text(at) and UTC_TIME.fullmatch(str(at)) is not None, "its time is not RFC 3339 in UTC"),
+        (ms_of(at) is not None, "its time is not RFC 3339 in UTC"),
         (type(cause) is dict and _names_cause(cause), "its cause is neither an input nor a timer"),
         (bool(events) and events == value.get("events"), "events must be a list of at least one object"),
         (all(_is_text(event.get("type")) for event in events), "an event has no type"),
@@ -178,6 +194,6 @@ def _counts(value: Any) -> bool:
 
 def _names_cause(cause: Object) -> bool:
     if "timer" in cause:
-        return _is_text(cause["timer"]) and UTC_TIME.fullmatch(_str(cause, "due")) is not None
+        return _is_text(cause["timer"]) and ms_of(cause.get("due")) is not None
     numbers = type(cause.get("partition")) is int and type(cause.get("offset")) is int
     return numbers and all(_is_text(cause.get(name)) for name in ("topic", "id", "type"))

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 
-from app.audit.journey import Journey, Phase
+from app.audit.journey import Journey, Phase, Stand
 from app.audit.messages import Decision, Message, Object
 from app.audit.recording import Coordinates
 from app.audit.rules import RULES
-from app.audit.terms import DO, REPLY_EFFECT, STEPS, UNDO, Effect, attempted
+from app.audit.sayings import truly_told
+from app.audit.terms import DO, UNDO, Effect, Plan, Terms, attempted
+from app.audit.timers import DEADLINE, DIRECTION, PAUSE, ROOM, STARTED_BY, TIMEOUT, Timer
 
 IGNORED = "saga.reply.ignored"
 ALONE = {IGNORED, "saga.cancel.refused", "saga.operation.refused"}
@@ -19,7 +21,7 @@ FOLLOWING = {
     "saga.rolled_back",
     "saga.stuck",
 }
-"""What a saga makes of the first event of a decision, which says what happened to it."""
+"""What a saga makes of what happened, which comes first; at its deadline all that was asked for times out at once."""
 
 ANSWERS = {
     "saga.step.succeeded": DO,
@@ -28,89 +30,110 @@ ANSWERS = {
     "saga.compensation.succeeded": UNDO,
     "saga.compensation.failed": UNDO,
 }
-_OF_ATTEMPTS = {
-    **ANSWERS,
-    "saga.step.timed_out": DO,
-    "saga.compensation.timed_out": UNDO,
-    "saga.stuck": UNDO,
-}
-"""Events that tell of an attempt which was made before."""
-
-_OF_STEPS = {*_OF_ATTEMPTS, "saga.step.requested", "saga.compensation.requested"}
-_TIMED = {
-    "saga.step.timed_out",
-    "saga.compensation.timed_out",
-    "saga.step.requested",
-    "saga.compensation.requested",
-}
-FIRST: dict[str, set[str]] = {
+_OF_STEPS = {*ANSWERS, *DIRECTION, "saga.stuck"}
+_WISHED = {
     "order.place": {"saga.started"},
     "order.cancel": {"saga.cancel.requested", "saga.cancel.refused"},
     "saga.retry": {"saga.operated", "saga.operation.refused"},
     "saga.skip": {"saga.operated", "saga.operation.refused"},
     "saga.compensate": {"saga.operated", "saga.operation.refused"},
-    **{step.succeeded: {"saga.step.succeeded", IGNORED} for step in STEPS.values()},
-    **{step.refused: {"saga.step.refused", IGNORED} for step in STEPS.values()},
-    **{step.undone: {"saga.compensation.succeeded", IGNORED} for step in STEPS.values()},
-    **{step.failed: {"saga.step.failed", "saga.compensation.failed", IGNORED} for step in STEPS.values()},
 }
-"""Which events an input may lead to first."""
+_STANDS = {TIMEOUT: Stand.ASKED, PAUSE: Stand.PAUSING, ROOM: Stand.WAITING}
 
 
-def walk(saga_id: str, decisions: Iterable[Decision], inputs: Mapping[Coordinates, Message]) -> Journey:
+def walk(
+    saga_id: str, terms: Terms, plan: Plan, decisions: Iterable[Decision], inputs: Mapping[Coordinates, Message]
+) -> Journey:
     """The journey that a saga's decisions tell, in their order; an input that is not at hand is taken on trust."""
-    journey = Journey(saga_id)
+    journey, first = Journey(saga_id, plan), _first(terms)
     for decision in decisions:
         if not decision.flaw:
             given = inputs.get(decision.cause) if decision.cause else None
-            _check_first(journey, decision)
-            _check_answer(journey, decision, given)
-            for index, event in enumerate(decision.events):
-                _step(journey, decision, event, index)
-            _keep_result(journey, decision, given)
+            if decision.timer:
+                _check_timer(journey, decision, decision.timer)
+            else:
+                _check_first(journey, decision, first.get(decision.cause_type, set()))
+            if given is not None:
+                _check_answer(journey, decision, given, terms)
+                truly_told(journey, decision, given)
+            _take(journey, decision)
     return journey
 
 
-def _check_first(journey: Journey, decision: Decision) -> None:
+def _first(terms: Terms) -> dict[str, set[str]]:
+    """Which events an input may lead to first."""
+    answers = {
+        type: {"saga.step.succeeded" if direction == DO else "saga.compensation.succeeded", IGNORED}
+        for type, (_, direction) in terms.reply_effect.items()
+    }
+    refusals = {step.refused: {"saga.step.refused", IGNORED} for step in terms.steps.values() if step.refused}
+    failed = {"saga.step.failed", "saga.compensation.failed", IGNORED}
+    return {**_WISHED, **answers, **refusals, **{step.failed: failed for step in terms.steps.values()}}
+
+
+def _take(journey: Journey, decision: Decision) -> None:
+    for index, event in enumerate(decision.events):
+        _step(journey, decision, event, index)
+    timer = decision.timer
+    if timer and timer.kind == DEADLINE and journey.phase is Phase.FORWARD:
+        journey.wrong("INV-4", decision, "the saga's deadline had passed, and it did not go back")
+
+
+def _check_first(journey: Journey, decision: Decision, allowed: set[str]) -> None:
     first = decision.events[0]["type"]
-    allowed = _TIMED if decision.timer else FIRST.get(decision.cause_type, set())
     if first not in allowed:
-        cause = "a timer" if decision.timer else decision.cause_type
-        journey.wrong("INV-4", decision, f"{cause} cannot lead to {first}")
+        journey.wrong("INV-4", decision, f"{decision.cause_type} cannot lead to {first}")
     if first in ALONE and len(decision.events) > 1:
         journey.wrong("INV-4", decision, f"{first} changes nothing, yet more events came with it")
 
 
-def _check_answer(journey: Journey, decision: Decision, reply: Message | None) -> None:
-    """A reply that counts names a command of that effect, sent before; one that should have counted did."""
-    if decision.timer or reply is None:
+def _check_timer(journey: Journey, decision: Decision, timer: Timer) -> None:
+    """It was due by then, the events before had told so, and it leads to what its name says."""
+    first = decision.events[0]
+    if timer.due_ms is None or decision.at_ms is None or decision.at_ms < timer.due_ms:
+        journey.wrong("INV-9", decision, f"timer {timer.name} took effect before {timer.due}, when it was due")
+    if not timer.kind:
+        journey.wrong("INV-20", decision, f"a timer is called {timer.name}")
+    elif first["type"] not in STARTED_BY[timer.kind]:
+        journey.wrong("INV-4", decision, f"timer {timer.name} cannot lead to {first['type']}")
+    elif timer.kind != DEADLINE:
+        _check_due(journey, decision, timer, first)
+    elif timer.due_ms != journey.deadline_ms:
+        journey.wrong("INV-9", decision, f"no deadline of the saga was due at {timer.due}")
+
+
+def _check_due(journey: Journey, decision: Decision, timer: Timer, first: Object) -> None:
+    if (first.get("step"), DIRECTION[first["type"]]) != timer.effect:
+        journey.wrong("INV-20", decision, f"timer {timer.name} led to {first['type']} of {first.get('step')}")
         return
+    effort = journey.effort(timer.effect)
+    if effort is None or (effort.stand, effort.attempts) != (_STANDS[timer.kind], timer.attempt):
+        journey.wrong("INV-4", decision, f"timer {timer.name} when nothing waited for it")
+    elif timer.kind != ROOM and effort.due_ms != timer.due_ms:
+        journey.wrong("INV-9", decision, f"timer {timer.name} was not due at {timer.due}")
+
+
+def _check_answer(journey: Journey, decision: Decision, reply: Message, terms: Terms) -> None:
+    """A reply that counts names a command of that effect, sent before; one that should have counted did."""
     event, named = decision.events[0], attempted(journey.saga_id, reply.causation)
     direction = ANSWERS.get(event["type"])
     if direction is not None:
-        effect = (event.get("step"), direction)
-        if named is None or named[0] != effect:
+        effort = journey.effort(named[0]) if named else None
+        if named is None or effort is None or named[0] != (event.get("step"), direction):
             journey.wrong("INV-20", decision, f"{event['type']} from a reply to {reply.causation}")
-        elif not 1 <= named[1] <= journey.sent(named[0]):
+        elif not 1 <= named[1] <= effort.attempts:
             journey.wrong("INV-20", decision, f"a reply counted that answers {reply.causation}, never sent before")
-    elif event["type"] == IGNORED and named and REPLY_EFFECT.get(reply.type) == named[0] and _awaited(journey, *named):
+    elif event["type"] == IGNORED and named and _awaited(journey, *named, terms.reply_effect.get(reply.type)):
         journey.wrong("INV-7", decision, f"{reply.type} was ignored, the first final answer to its effect")
 
 
-def _awaited(journey: Journey, effect: Effect, attempt: int) -> bool:
-    leg = journey.legs[effect[0]]
-    if not 1 <= attempt <= journey.sent(effect):
+def _awaited(journey: Journey, effect: Effect, attempt: int, answered: Effect | None) -> bool:
+    leg, effort = journey.legs.get(effect[0]), journey.effort(effect)
+    if leg is None or effort is None or not 1 <= attempt <= effort.attempts or answered != effect:
         return False
     if effect[1] == DO:
         return journey.phase is Phase.FORWARD and not leg.answer
-    return journey.phase in (Phase.BACKWARD, Phase.STUCK) and not leg.undone
-
-
-def _keep_result(journey: Journey, decision: Decision, reply: Message | None) -> None:
-    event = decision.events[0]
-    if reply and event["type"] == "saga.step.succeeded" and event.get("step") in STEPS:
-        result = reply.body.get(STEPS[event["step"]].result)
-        journey.legs[event["step"]].result = result if type(result) is str else None
+    return journey.phase is Phase.BACKWARD and not leg.undone
 
 
 def _step(journey: Journey, decision: Decision, event: Object, index: int) -> None:
@@ -118,9 +141,9 @@ def _step(journey: Journey, decision: Decision, event: Object, index: int) -> No
     rule = RULES.get(type)
     if rule is None:
         journey.wrong("INV-4", decision, f"there is no event {type}")
-    elif type in _OF_STEPS and event.get("step") not in STEPS:
+    elif type in _OF_STEPS and event.get("step") not in journey.legs:
         journey.wrong("INV-4", decision, f"{type} names no step")
-    elif index and type not in FOLLOWING:
+    elif index and type not in FOLLOWING and not (decision.timer and type in STARTED_BY[DEADLINE]):
         journey.wrong("INV-4", decision, f"{type} can only come first")
     elif type == "saga.started" and journey.phase is not Phase.NOT_STARTED:
         journey.wrong("INV-2", decision, "the saga started a second time")
@@ -135,9 +158,11 @@ def _step(journey: Journey, decision: Decision, event: Object, index: int) -> No
 
 
 def _check_attempt(journey: Journey, decision: Decision, event: Object) -> None:
-    direction, attempt = _OF_ATTEMPTS.get(event["type"]), event.get("attempt")
-    if direction is None or attempt is None:
+    if event.get("at_ms", decision.at_ms) != decision.at_ms:
+        journey.wrong("INV-4", decision, f"{event['type']} tells another time than its decision's")
+    if event["type"] not in ANSWERS and event["type"] != "saga.stuck":
         return
-    sent = journey.sent((event["step"], direction))
+    direction = ANSWERS.get(event["type"], journey.direction)
+    sent, attempt = journey.legs[event["step"]].effort(direction).attempts, event.get("attempt")
     if type(attempt) is not int or not 1 <= attempt <= sent:
         journey.wrong("INV-4", decision, f"{event['type']} {event['step']}: attempt {attempt} of {sent}")

@@ -3,37 +3,36 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from app.audit.evidence import Evidence, Story
+from app.audit.evidence import Evidence
 from app.audit.journey import Phase
+from app.audit.lives import Story
 from app.audit.messages import Object, loads, text
 from app.audit.recording import Place, Record
 from app.audit.statements import Violation
-from app.audit.terms import OUTPUTS, TOPICS
 from app.wire.topics import EVENTS, STATE
 
 Fold = Callable[[list[Object]], bytes]
 """The decisions of one saga, as their JSON objects in order, to the bytes of its state."""
 
 _STATES = {
-    Phase.FORWARD: ("running", "pausing"),
-    Phase.BACKWARD: ("compensating", "compensation_pausing"),
-    Phase.STUCK: ("stuck",),
-    Phase.COMPLETED: ("completed",),
-    Phase.ROLLED_BACK: ("rolled_back",),
+    Phase.FORWARD: "running",
+    Phase.BACKWARD: "compensating",
+    Phase.COMPLETED: "completed",
+    Phase.ROLLED_BACK: "rolled_back",
 }
 
 
 def in_place(evidence: Evidence) -> Iterator[Violation]:
     """INV-13, at any time: keys, partitions and ids of what the orchestrator wrote."""
     for record in evidence.recording.records:
-        if record.topic in OUTPUTS or record.topic == STATE.name:
+        if record.topic in evidence.terms.outputs or record.topic == STATE.name:
             yield from _misplaced(evidence, record)
     for decision in evidence.decisions:
         if decision.value.get("saga_id") != decision.saga_id:
             yield Violation("INV-13", decision.saga_id, f"{_where(decision.record)}: its saga_id is not its key")
         elif decision.cause and decision.cause[1] != decision.record.partition:
             yield Violation("INV-13", decision.saga_id, f"decision {decision.seq}: its cause lies in another partition")
-    for story in evidence.stories.values():
+    for story in evidence.stories:
         for message in (*story.commands, *story.outcomes):
             if message.body.get("order_id") != story.saga_id:
                 yield Violation("INV-13", story.saga_id, f"{_where(message.record)}: its order_id is not its key")
@@ -80,7 +79,7 @@ def single_writer(evidence: Evidence) -> Iterator[Violation]:
 def quiescent(evidence: Evidence) -> Iterator[Violation]:
     """INV-23, when all is quiet."""
     for (topic, partition), span in evidence.recording.spans.items():
-        if topic in TOPICS and span.stable != span.high:
+        if topic in evidence.terms.topics and span.stable != span.high:
             yield Violation(
                 "INV-23", None, f"{topic}/{partition}: stable up to {span.stable}, written up to {span.high}"
             )
@@ -88,42 +87,51 @@ def quiescent(evidence: Evidence) -> Iterator[Violation]:
 
 def states_follow(evidence: Evidence, fold: Fold | None) -> Iterator[Violation]:
     """INV-10, when all is quiet: the changelog against the history; byte for byte where there is a fold."""
-    for story in evidence.told_stories():
-        record = evidence.states.get(story.saga_id)
-        if story.decisions and (record is None or record.value is None):
-            yield Violation("INV-10", story.saga_id, "the saga has a history, but no state")
-        elif story.decisions and record is not None:
-            for flaw in _state_flaws(story, loads(record.value), record.value, fold):
-                yield Violation("INV-10", story.saga_id, flaw)
+    last = {story.saga_id: story for story in evidence.told_stories() if story.decisions}
+    for saga_id, story in last.items():
+        if story is evidence.by_id[saga_id][-1]:
+            yield from (Violation("INV-10", saga_id, flaw) for flaw in _last_flaws(evidence, story, fold))
     for saga_id, record in evidence.states.items():
-        known = evidence.stories.get(saga_id)
-        if (
-            record.value is not None
-            and (known is None or not known.decisions)
-            and evidence.kept(EVENTS.name, record.partition)
-        ):
+        if not evidence.knows(saga_id) and evidence.kept(EVENTS.name, record.partition):
             yield Violation("INV-10", saga_id, "there is a state, but no history")
+    for record in evidence.deleted:
+        stories = evidence.by_id.get(text(record.key), [])
+        if evidence.kept(EVENTS.name, record.partition) and not any(s.over(record.timestamp_ms) for s in stories):
+            yield Violation("INV-10", text(record.key), f"{_where(record)}: the saga was forgotten too early")
 
 
-def _state_flaws(story: Story, state: Object, value: bytes | None, fold: Fold | None) -> Iterator[str]:
-    last = story.decisions[-1]
-    if state.get("seq") != last.seq:
-        yield f"the state is that of decision {state.get('seq')}, the last one is {last.seq}"
-    if state.get("state") not in _STATES.get(story.journey.phase, ()):
-        yield f"the state is {state.get('state')}, but the saga is {story.journey.phase.value}"
+def _last_flaws(evidence: Evidence, story: Story, fold: Fold | None) -> Iterator[str]:
+    record = evidence.states.get(story.saga_id)
+    if record is None or record.value is None:
+        seen_ms = evidence.now_ms if record is None else record.timestamp_ms
+        if not story.over(seen_ms):
+            yield "the saga has a history, but no state"
+        return
+    yield from _state_flaws(story, loads(record.value))
     if fold is not None:
         folded = _folded(fold, story)
-        if folded != value:
-            yield (
-                "the state is not the one that its events fold to"
-                if folded is not None
-                else "its events cannot be folded"
-            )
+        if folded is None:
+            yield "its events cannot be folded"
+        elif folded != record.value:
+            yield "the state is not the one that its events fold to"
+
+
+def _state_flaws(story: Story, state: Object) -> Iterator[str]:
+    last, journey = story.decisions[-1], story.journey
+    if state.get("seq") != last.seq:
+        yield f"the state is that of decision {state.get('seq')}, the last one is {last.seq}"
+    if state.get("state") != _STATES.get(journey.phase):
+        yield f"the state is {state.get('state')}, but the saga is {journey.told}"
+    legs = state.get("legs")
+    legs = [leg for leg in legs if type(leg) is dict] if type(legs) is list else []
+    stuck = sorted(str(leg.get("step")) for leg in legs if leg.get("is") == "stuck")
+    if stuck != sorted(journey.stuck):
+        yield f"the state is stuck in {', '.join(stuck) or 'nothing'}, but the saga is {journey.told}"
 
 
 def _folded(fold: Fold, story: Story) -> bytes | None:
     values: list[Any] = [decision.value for decision in story.decisions]
     try:
         return fold(values)
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         return None

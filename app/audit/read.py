@@ -1,7 +1,7 @@
 """Reads a recording from a real Kafka: all that is committed at the time of the call, without joining any group."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import le
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from app.audit.group import ClientConfig, GroupOffsets, reason
 from app.audit.recording import Place, Record, Recording, RecordingError, Span
-from app.audit.terms import TOPICS
+from app.audit.terms import Terms
 from app.wire.envelope import headers_of
 
 T = TypeVar("T")
@@ -50,46 +50,56 @@ class _Deadline:
         return min(left, at_most)
 
 
-def read(config: ClientConfig, prefix: str, group: str, timeout: float = 60.0, patience: float = 3.0) -> Recording:
-    """All topics under the prefix, open transactions given `patience` seconds to end. Raises RecordingError."""
+def read(
+    config: ClientConfig, prefix: str, group: str, terms: Terms, timeout: float = 60.0, patience: float = 3.0
+) -> Recording:
+    """All topics of a saga under the prefix, open transactions given `patience` seconds to end.
+
+    Raises RecordingError.
+    """
     deadline = _Deadline(timeout, "Reading the topics")
     try:
         admin = AdminClient(dict(config))
-        partitions = _partitions(admin, prefix, patience, deadline)
-        committed = _committed(config, prefix, group, patience, deadline)
-        spans = _spans(admin, prefix, partitions, patience, deadline)
-        return Recording(prefix, partitions, tuple(_records(config, prefix, spans, deadline)), committed, spans)
+        partitions = _partitions(admin, prefix, terms.topics, patience, deadline)
+        committed = _committed(config, prefix, group, terms, patience, deadline)
+        places = [(topic, partition) for topic in terms.topics for partition in range(partitions)]
+        taken_ms = time.time_ns() // 1_000_000
+        spans = _spans(admin, prefix, places, patience, deadline)
+        records = tuple(_records(config, prefix, spans, deadline))
+        return Recording(prefix, partitions, records, committed, spans, taken_ms)
     except KafkaException as error:
         raise RecordingError(f"Kafka cannot be read: {reason(error)}.") from error
 
 
-def _partitions(admin: AdminClient, prefix: str, patience: float, deadline: _Deadline) -> int:
+def _partitions(admin: AdminClient, prefix: str, topics: Sequence[str], patience: float, deadline: _Deadline) -> int:
     """How many partitions all topics have; topics just made may be unknown for a moment."""
     enough = time.monotonic() + patience
     while True:
         known = admin.list_topics(timeout=deadline.left(10.0)).topics
-        missing = [prefix + topic for topic in TOPICS if prefix + topic not in known]
+        missing = [prefix + topic for topic in topics if prefix + topic not in known]
         if not missing:
             break
         if time.monotonic() > enough:
             raise RecordingError(f"There is no topic {', '.join(missing)}: is the prefix {prefix!r} right?")
         time.sleep(deadline.left(_RETRY_S))
-    counts = {topic: len(known[prefix + topic].partitions) for topic in TOPICS}
+    counts = {topic: len(known[prefix + topic].partitions) for topic in topics}
     if len(set(counts.values())) > 1:
         raise RecordingError(f"All topics need the same number of partitions, these have {counts}.")
-    return counts[TOPICS[0]]
+    return counts[topics[0]]
 
 
-def _committed(config: ClientConfig, prefix: str, group: str, patience: float, deadline: _Deadline) -> dict[Place, int]:
+def _committed(
+    config: ClientConfig, prefix: str, group: str, terms: Terms, patience: float, deadline: _Deadline
+) -> dict[Place, int]:
     """What is committed once no transaction is about to change it, or, when that takes too long, what is so now."""
     if patience > 0:
-        with GroupOffsets(config, prefix, group, stable=True) as offsets:
+        with GroupOffsets(config, prefix, group, terms, stable=True) as offsets:
             try:
                 return offsets.ask(deadline.left(patience))
             except KafkaException as error:
                 if error.args[0].code() not in _PASSING:
                     raise
-    with GroupOffsets(config, prefix, group) as offsets:
+    with GroupOffsets(config, prefix, group, terms) as offsets:
         return _patiently(lambda: offsets.ask(deadline.left(10.0)), deadline)
 
 
@@ -104,9 +114,10 @@ def _patiently(ask: Callable[[], T], deadline: _Deadline) -> T:
         time.sleep(deadline.left(_RETRY_S))
 
 
-def _spans(admin: AdminClient, prefix: str, partitions: int, patience: float, deadline: _Deadline) -> dict[Place, Span]:
+def _spans(
+    admin: AdminClient, prefix: str, places: Sequence[Place], patience: float, deadline: _Deadline
+) -> dict[Place, Span]:
     """A transaction's commit is answered before its markers are everywhere, so for a while the stable ends may lag."""
-    places = [(topic, partition) for topic in TOPICS for partition in range(partitions)]
 
     def offsets(spec: OffsetSpec, isolation: IsolationLevel) -> list[int]:
         asked, limit = {TopicPartition(prefix + topic, p): spec for topic, p in places}, deadline.left(10.0)
@@ -143,7 +154,7 @@ def _consumer(config: ClientConfig, prefix: str) -> Consumer:
 
 def _records(config: ClientConfig, prefix: str, spans: Mapping[Place, Span], deadline: _Deadline) -> list[Record]:
     """The committed records below the stable ends."""
-    names = {prefix + topic: topic for topic in TOPICS}
+    names = {prefix + topic: topic for topic, _ in spans}
     ends = {place: span.stable for place, span in spans.items() if span.stable > span.first}
     consumer = _consumer(config, prefix)
     records: list[Record] = []

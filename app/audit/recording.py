@@ -53,3 +53,5 @@ class Recording:
     committed: Mapping[Place, int]
     """The group's next offset to read, for the partitions in which it has read."""
     spans: Mapping[Place, Span]
+    taken_ms: int = 0
+    """When it was taken, in ms since 1970; 0 where nobody knows."""

@@ -3,11 +3,13 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from app.audit.evidence import Evidence, Story
-from app.audit.journey import Phase, Request, Telling
-from app.audit.messages import UTC_TIME, Decision, Message, Object
+from app.audit.evidence import Evidence
+from app.audit.journey import Phase, Request, Telling, number_of
+from app.audit.lives import Story
+from app.audit.messages import Decision, Message, Object, ms_of
 from app.audit.statements import Violation
-from app.audit.terms import COMMAND_EFFECT, COMMANDS, DO, FINAL_OUTCOMES, STEPS, UNDO, attempted
+from app.audit.terms import DO, FINAL_OUTCOMES, UNDO, Ask, Terms, attempted, command_id
+from app.audit.timers import DEADLINE
 
 _ALWAYS = ("ce_id", "ce_type", "ce_source", "ce_causationid")
 _WITH_STEP = ("order.rejected", "order.stuck")
@@ -15,7 +17,7 @@ _WITH_STEP = ("order.rejected", "order.stuck")
 
 def sent_once(evidence: Evidence) -> Iterator[Violation]:
     """INV-3, at any time."""
-    for story in evidence.stories.values():
+    for story in evidence.stories:
         first: dict[str, Message] = {}
         for command in story.commands:
             before = first.setdefault(command.id, command)
@@ -25,7 +27,7 @@ def sent_once(evidence: Evidence) -> Iterator[Violation]:
         fired = Counter(decision.timer for decision in story.decisions if decision.timer)
         for timer, times in fired.items():
             if times > 1:
-                yield Violation("INV-3", story.saga_id, f"timer {timer[0]} due {timer[1]} took effect {times} times")
+                yield Violation("INV-3", story.saga_id, f"timer {timer.name} due {timer.due} took effect {times} times")
         outcome_ids = Counter(outcome.id for outcome in story.outcomes)
         for id, times in outcome_ids.items():
             if times > 1:
@@ -34,9 +36,9 @@ def sent_once(evidence: Evidence) -> Iterator[Violation]:
 
 def well_formed(evidence: Evidence) -> Iterator[Violation]:
     """INV-25, at any time: headers of commands and outcomes, and the form of decisions."""
-    for story in evidence.stories.values():
+    for story in evidence.stories:
         for message in (*story.commands, *story.outcomes):
-            for flaw in _flaws(message, story.saga_id):
+            for flaw in _flaws(message, story.saga_id, evidence.terms):
                 yield Violation("INV-25", story.saga_id, f"{message.type} {message.id}: {flaw}")
     for decision in evidence.decisions:
         if decision.flaw:
@@ -48,28 +50,28 @@ def well_formed(evidence: Evidence) -> Iterator[Violation]:
             )
 
 
-def _flaws(message: Message, saga_id: str) -> Iterator[str]:
+def _flaws(message: Message, saga_id: str, terms: Terms) -> Iterator[str]:
     headers = message.headers
     missing = [name for name in _ALWAYS if not headers.get(name)]
     if missing:
         yield f"without {', '.join(missing)}"
     if headers.get("ce_specversion") != "1.0" or headers.get("content-type") != "application/json":
         yield "ce_specversion or content-type is not the contract's"
-    if not UTC_TIME.fullmatch(headers.get("ce_time", "")):
+    if ms_of(headers.get("ce_time")) is None:
         yield "ce_time is not RFC 3339 in UTC"
     if headers.get("ce_correlationid") != saga_id:
         yield "ce_correlationid is not the saga's id"
-    if message.record.topic in COMMANDS:
-        yield from _command_flaws(message, saga_id)
+    if message.record.topic in terms.commands:
+        yield from _command_flaws(message, saga_id, terms)
     elif "ce_idempotencykey" in headers:
         yield "an outcome has an idempotency key"
 
 
-def _command_flaws(command: Message, saga_id: str) -> Iterator[str]:
-    named, step = attempted(saga_id, command.id), COMMANDS[command.record.topic]
+def _command_flaws(command: Message, saga_id: str, terms: Terms) -> Iterator[str]:
+    named, step = attempted(saga_id, command.id), terms.commands[command.record.topic]
     if named is None or named[1] < 1:
         yield "its id is not order:step:direction:attempt"
-    elif COMMAND_EFFECT.get(command.type) != named[0] or named[0][0] != step.name:
+    elif terms.command_effect.get(command.type) != named[0] or named[0][0] != step.name:
         yield "its id, type and topic do not go together"
     if command.headers.get("ce_idempotencykey") != command.id.rpartition(":")[0]:
         yield "its idempotency key is not its id without the attempt"
@@ -96,41 +98,50 @@ def _commands(story: Story) -> Iterator[Violation]:
 
 
 def _command(story: Story, command: Message, request: Request) -> Iterator[Violation]:
-    if story.order is not None:
-        wrong = _differences(command.body, _command_body(story.order, story, request))
+    step = story.journey.plan.by_name[request.effect[0]]
+    ask = step.undo if request.effect[1] == UNDO else step.do
+    if ask is None or ask.type != command.type:
+        yield Violation("INV-26", story.saga_id, f"command {command.id} is {command.type}, which is not its step's")
+    elif story.order is not None:
+        wrong = _differences(command.body, _command_body(story.order, story, ask))
         if wrong:
             yield Violation("INV-12", story.saga_id, f"command {command.id}: {wrong} is not what the order has")
-    expected = _causation(story.saga_id, request)
+    expected = _causation(request.decision, story.saga_id)
     if command.causation != expected:
         yield Violation(
             "INV-25", story.saga_id, f"command {command.id}: its cause is {command.causation}, not {expected}"
         )
 
 
-def _command_body(order: Object, story: Story, request: Request) -> Object:
-    step, direction = STEPS[request.effect[0]], request.effect[1]
-    fields = step.do_fields if direction == DO else step.undo_fields
-    body = {"order_id": story.saga_id, **{name: order[name] for name in fields}}
-    result = story.journey.legs[step.name].result
-    return {**body, step.result: result} if direction == UNDO and result is not None else body
+def _command_body(order: Object, story: Story, ask: Ask) -> Object:
+    """What the saga's version has it carry; results only of steps that told one."""
+    known = _results(story)
+    results = {name: known[name] for name in ask.results if name in known}
+    return {"order_id": story.saga_id, **{name: order.get(name) for name in ask.fields}, **results}
 
 
-def _causation(saga_id: str, request: Request) -> str:
-    """The message that led to a command; after a timer, the attempt that was not answered or failed."""
-    decision = request.decision
-    if decision.timer is None:
+def _results(story: Story) -> dict[str, str]:
+    """What participants called what they did, by the name of the field."""
+    steps, legs = story.journey.plan.by_name, story.journey.legs
+    return {steps[name].result: leg.result for name, leg in legs.items() if leg.result is not None}
+
+
+def _causation(decision: Decision, saga_id: str) -> str:
+    """The message that led to it; after a timer the attempt that it followed, or the saga when there was none."""
+    timer = decision.timer
+    if timer is None:
         return decision.cause_id
-    event = decision.events[0]
-    if event["type"].endswith(".timed_out"):
-        direction = DO if event["type"] == "saga.step.timed_out" else UNDO
-        return f"{saga_id}:{event.get('step')}:{direction}:{event.get('attempt')}"
-    return f"{saga_id}:{request.effect[0]}:{request.effect[1]}:{request.attempt - 1}"
+    effect, attempt = timer.effect, timer.attempt
+    if timer.kind == DEADLINE:
+        last = next((event for event in reversed(decision.events) if "because" in event), {})
+        effect, attempt = (last.get("step", ""), DO), number_of(last, "attempt") or 0
+    return command_id(saga_id, effect, attempt) if attempt else saga_id
 
 
 def _outcomes(story: Story) -> Iterator[Violation]:
     told, tellings = story.outcomes, story.journey.tellings
-    if len(told) != len(tellings) or any(o.type not in t.types for o, t in zip(told, tellings, strict=False)):
-        wanted = ", ".join("/".join(telling.types) for telling in tellings) or "none"
+    if [outcome.type for outcome in told] != [telling.type for telling in tellings]:
+        wanted = ", ".join(telling.type for telling in tellings) or "none"
         had = ", ".join(outcome.type for outcome in told) or "none"
         yield Violation("INV-24", story.saga_id, f"outcomes {had}; its events have {wanted}")
     final = [outcome.type for outcome in told if outcome.type in FINAL_OUTCOMES]
@@ -143,33 +154,28 @@ def _outcomes(story: Story) -> Iterator[Violation]:
 
 def _outcome(story: Story, outcome: Message, telling: Telling) -> Iterator[tuple[str, str]]:
     if outcome.type == "order.completed":
-        results = {STEPS[name].result: leg.result for name, leg in story.journey.legs.items()}
-        wrong = _differences(outcome.body, {"order_id": story.saga_id, **results})
+        wrong = _differences(outcome.body, {"order_id": story.saga_id, **_results(story)})
         if wrong:
             yield "INV-12", f"{wrong} is not what the participants answered"
     else:
-        yield from _why(outcome, telling)
-    if not _caused(outcome, telling.decision, story.saga_id):
-        yield "INV-25", f"its cause is {outcome.causation}, not its decision's"
+        yield from _why(story, outcome, telling)
+    expected = _causation(telling.decision, story.saga_id)
+    if outcome.causation != expected:
+        yield "INV-25", f"its cause is {outcome.causation}, not {expected}"
 
 
-def _why(outcome: Message, telling: Telling) -> Iterator[tuple[str, str]]:
+def _why(story: Story, outcome: Message, telling: Telling) -> Iterator[tuple[str, str]]:
     reason, step = outcome.body.get("reason"), outcome.body.get("step")
     if type(reason) is not str:
         yield "INV-25", "it gives no reason"
-    elif telling.reason not in (None, reason):
+    elif telling.reason != reason:
         yield "INV-24", "it gives another reason than its event"
-    if outcome.type in _WITH_STEP and (type(step) is not str or step not in STEPS):
+    if outcome.body.keys() - {"order_id", "reason", "step"} or ("step" in outcome.body) > (outcome.type in _WITH_STEP):
+        yield "INV-25", "it has more fields than the contract gives it"
+    if outcome.type in _WITH_STEP and (type(step) is not str or step not in story.journey.legs):
         yield "INV-25", "it names no step"
-    elif outcome.type in _WITH_STEP and telling.step not in (None, step):
+    elif outcome.type in _WITH_STEP and telling.step != step:
         yield "INV-24", f"it names {step}, its event {telling.step}"
-
-
-def _caused(outcome: Message, decision: Decision, saga_id: str) -> bool:
-    """An outcome names the message that led to it; after a timer, a command of the saga that went unanswered."""
-    if decision.timer is None:
-        return outcome.causation == decision.cause_id
-    return attempted(saga_id, outcome.causation) is not None
 
 
 def _differences(body: Object, expected: Object) -> str:

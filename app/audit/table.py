@@ -7,8 +7,9 @@ from rich.console import Console
 from rich.table import Table
 
 from app.audit.invariants import Report
-from app.audit.ledger import Account, Amounts
+from app.audit.ledger import GOODS, MONEY, Account, Amounts
 from app.audit.statements import INVARIANTS, Violation
+from app.audit.terms import Step
 from app.audit.totals import Totals
 
 Row = tuple[str, str]
@@ -66,26 +67,34 @@ def rows(totals: Totals) -> list[Row]:
         ("decisions", f"{totals.decisions:,}"),
         ("commands", f"{totals.commands:,} ({totals.commands_again:,} of them second or later attempts)"),
         ("replies", f"{totals.replies:,} ({totals.replies_repeated:,} repeated, {totals.replies_ignored:,} ignored)"),
-        *_money(totals.money),
-        *_account("items", "reserved", "released", totals.items, None),
+        *(row for step, account in totals.accounts.items() for row in _moved(step, account)),
         ("records read", f"{totals.records:,}"),
     ]
 
 
-def _money(account: Account) -> Iterator[Row]:
-    for currency in sorted({*account.out, *account.completed}):
-        yield from _account(f"{currency}, smallest unit", "charged", "refunded", account, currency)
+def _moved(step: Step, account: Account) -> Iterator[Row]:
+    """Money by currency; of all else, pieces or orders, the sum."""
+    if MONEY in step.do.fields:
+        for currency in sorted({*account.out, *account.completed}):
+            yield from _account(f"{step.name}, smallest unit of {currency}", step, account, currency)
+    else:
+        yield from _account(f"{step.name}, {'items' if GOODS in step.do.fields else 'orders'}", step, account, None)
 
 
-def _account(unit: str, out: str, back: str, account: Account, name: str | None) -> Iterator[Row]:
-    yield f"{unit}: {out}", _amount(account.out, name)
-    yield f"{unit}: {back}", _amount(account.back, name)
+def _account(unit: str, step: Step, account: Account, name: str | None) -> Iterator[Row]:
+    yield f"{unit}: {_verb(step.succeeded)}", _amount(account.out, name)
+    if step.undone is not None:
+        yield f"{unit}: {_verb(step.undone)}", _amount(account.back, name)
     if account.by_hand:
         yield f"{unit}: settled by hand", _amount(account.by_hand, name)
     if account.open:
         yield f"{unit}: held by stuck or running sagas", _amount(account.open, name)
     yield f"{unit}: kept", _amount(account.kept, name)
     yield f"{unit}: in completed orders", _amount(account.completed, name)
+
+
+def _verb(type: str) -> str:
+    return type.rpartition(".")[2]
 
 
 def _amount(amounts: Amounts, name: str | None) -> str:

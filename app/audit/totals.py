@@ -8,13 +8,13 @@ from app.audit.evidence import Evidence
 from app.audit.journey import Phase
 from app.audit.ledger import Account, account_of
 from app.audit.messages import Message
-from app.audit.terms import PAYMENT, REPLIES, RESERVATION, Step
+from app.audit.terms import Step
 from app.wire.topics import REQUESTS
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Counts of records and of orders; money in minor units by currency, items in pieces by product."""
+    """Counts of records, of orders and of sagas."""
 
     records: int
     orders_placed: int
@@ -35,17 +35,18 @@ class Totals:
     replies_repeated: int
     """Replies that came with the id of an earlier one."""
     replies_ignored: int
-    money: Account
-    items: Account
+    accounts: Mapping[Step, Account]
+    """What each participant moved: see Amounts."""
 
 
 def totals(evidence: Evidence) -> Totals:
     """Adds up a recording. Records sent on to their right partition count once."""
     at_home = [given for given in evidence.inputs.values() if _is_at_home(evidence, given)]
     orders = [given for given in at_home if given.record.topic == REQUESTS.name and given.type == "order.place"]
-    replies = [given for given in at_home if given.record.topic in REPLIES]
-    stories = list(evidence.stories.values())
+    replies = [given for given in at_home if given.record.topic in evidence.terms.replies]
+    stories = list(evidence.stories)
     phases = Counter(story.journey.phase for story in stories)
+    stuck = sum(bool(story.journey.stuck) for story in stories)
     outcomes = Counter(outcome.type for story in stories for outcome in story.outcomes)
     commands = [command for story in stories for command in story.commands]
     settled = {letter.origin for letter in evidence.dead_letters}
@@ -59,8 +60,8 @@ def totals(evidence: Evidence) -> Totals:
         completed=outcomes["order.completed"],
         rejected=outcomes["order.rejected"],
         cancelled=outcomes["order.cancelled"],
-        stuck=phases[Phase.STUCK],
-        running=phases[Phase.FORWARD] + phases[Phase.BACKWARD],
+        stuck=stuck,
+        running=phases[Phase.FORWARD] + phases[Phase.BACKWARD] - stuck,
         dead_letters=dict(sorted(Counter(letter.reason for letter in evidence.dead_letters).items())),
         decisions=len(evidence.decisions),
         commands=len(commands),
@@ -68,15 +69,14 @@ def totals(evidence: Evidence) -> Totals:
         replies=len(replies),
         replies_repeated=len(replies) - len({reply.id for reply in replies}),
         replies_ignored=sum(story.journey.ignored for story in stories),
-        money=_sum(evidence, PAYMENT),
-        items=_sum(evidence, RESERVATION),
+        accounts={step: _sum(evidence, step) for step in evidence.terms.steps.values()},
     )
 
 
 def _sum(evidence: Evidence, step: Step) -> Account:
     whole = Account()
-    for story in evidence.stories.values():
-        whole.add(account_of(story, step))
+    for story in evidence.stories:
+        whole.add(account_of(evidence.terms, story, step))
     return whole
 
 

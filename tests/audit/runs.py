@@ -1,43 +1,32 @@
-"""Good runs, one per way that an order can go; each is a few records of the contract, and the decisions on them."""
+"""Good runs of the order saga, one per way that an order can go; and the run that has all of them."""
 
+from collections.abc import Callable
 from hashlib import sha256
 
 import orjson
 
 from app.audit.recording import Recording
 from app.wire.partition import partition_of
-from tests.audit.world import PARTITIONS, Body, Case, World
-
-STARTED: Body = {"type": "saga.started"}
-COMPLETED: Body = {"type": "saga.completed"}
-IGNORED: Body = {"type": "saga.reply.ignored", "reason": "not awaited"}
-ROLLED_BACK: Body = {"type": "saga.rolled_back", "reason": "no", "step": "payment"}
-CANCELLED: Body = {"type": "saga.rolled_back", "reason": "no", "step": "payment", "wished": True}
-
-
-def ask(step: str, attempt: int = 1) -> Body:
-    """The event that asks for a step."""
-    return {"type": "saga.step.requested", "step": step, "attempt": attempt}
-
-
-def undo(step: str, attempt: int = 1) -> Body:
-    """The event that asks for a step's undo."""
-    return {"type": "saga.compensation.requested", "step": step, "attempt": attempt}
-
-
-def was(verb: str, step: str, attempt: int = 1) -> Body:
-    """What became of a step: succeeded, refused, failed or timed_out."""
-    return {"type": f"saga.step.{verb}", "step": step, "attempt": attempt}
-
-
-def undo_was(verb: str, step: str, attempt: int = 1) -> Body:
-    """What became of a step's undo: succeeded, failed or timed_out."""
-    return {"type": f"saga.compensation.{verb}", "step": step, "attempt": attempt}
-
-
-def stuck(step: str) -> Body:
-    """The event that parks the saga for a person."""
-    return {"type": "saga.stuck", "step": step, "attempt": 1, "reason": "no"}
+from tests.audit import packed_runs
+from tests.audit.events import (
+    COMPLETED,
+    IGNORED,
+    STARTED,
+    ask,
+    cancel,
+    refuse_cancel,
+    refuse_operation,
+    rolled_back,
+    see_to,
+    stuck,
+    turn,
+    undo,
+    undo_was,
+    was,
+    why,
+)
+from tests.audit.scribe import Case
+from tests.audit.world import PARTITIONS, World
 
 
 def until_reserved(case: Case) -> None:
@@ -49,20 +38,20 @@ def until_reserved(case: Case) -> None:
 def until_refund(case: Case) -> None:
     """An operator rolls the saga back while the payment is open."""
     until_reserved(case)
-    wish = case.wish("saga.compensate")
-    case.decide(wish, {"type": "saga.operated", "operation": "saga.compensate"}, undo("payment"))
+    case.decide(case.wish("saga.compensate"), turn("payment"), undo("payment"))
 
 
 def until_stuck(case: Case) -> None:
     """The refund failed for good."""
     until_refund(case)
     failed = case.reply("payment.failed", "payment:undo", retryable=False)
-    case.decide(failed, undo_was("failed", "payment"), stuck("payment"))
+    case.decide(failed, undo_was("failed", "payment"), stuck("payment", reason="down"))
 
 
-def released(case: Case, end: Body) -> None:
+def released(case: Case, *, requested: bool = False, step: str = "payment") -> None:
     """The last undo succeeds."""
-    case.decide(case.reply("reservation.released", "reservation:undo"), undo_was("succeeded", "reservation"), end)
+    done = case.reply("reservation.released", "reservation:undo")
+    case.decide(done, undo_was("succeeded", "reservation"), rolled_back(step, requested=requested))
 
 
 def happy(case: Case) -> None:
@@ -74,22 +63,24 @@ def happy(case: Case) -> None:
 def declined(case: Case) -> None:
     """The payment is declined: what was reserved is released."""
     until_reserved(case)
-    case.decide(case.reply("payment.declined", "payment:do"), was("refused", "payment"), undo("reservation"))
-    released(case, ROLLED_BACK)
+    no = case.reply("payment.declined", "payment:do")
+    case.decide(no, was("refused", "payment", because=why("payment")), undo("reservation"))
+    released(case)
 
 
 def rejected(case: Case) -> None:
     """The reservation is rejected: there is nothing to undo."""
     case.decide(case.place(), STARTED, ask("reservation"))
     no = case.reply("reservation.rejected", "reservation:do")
-    case.decide(no, was("refused", "reservation"), {**ROLLED_BACK, "step": "reservation"})
+    case.decide(no, was("refused", "reservation", because=why("reservation")), rolled_back("reservation"))
 
 
 def retried(case: Case) -> None:
     """The reservation fails and is asked for again after a pause; in the end the first attempt is answered as well."""
     case.decide(case.place(), STARTED, ask("reservation"))
-    case.decide(case.reply("reservation.failed", "reservation:do"), was("failed", "reservation"))
-    case.decide(f"{case.id}:reservation:do:1", ask("reservation", 2))
+    failed = case.reply("reservation.failed", "reservation:do")
+    case.decide(failed, was("failed", "reservation", retry_due_ms=300))
+    case.decide(case.at("reservation:do:1:pause"), ask("reservation", 2))
     done = case.reply("reservation.reserved", "reservation:do", 2)
     case.decide(done, was("succeeded", "reservation", 2), ask("payment"))
     case.decide(case.reply("reservation.reserved", "reservation:do"), IGNORED)
@@ -99,47 +90,47 @@ def retried(case: Case) -> None:
 def in_doubt(case: Case) -> None:
     """The payment times out twice and is given up; it is refunded, though its answer comes late."""
     until_reserved(case)
-    case.decide(f"{case.id}:payment:do:1", was("timed_out", "payment"), ask("payment", 2))
-    case.decide(f"{case.id}:payment:do:2", was("timed_out", "payment", 2), undo("payment"))
+    case.decide(case.at("payment:do:1:timeout"), was("timed_out", "payment"), ask("payment", 2))
+    late = was("timed_out", "payment", 2, because=why("payment"))
+    case.decide(case.at("payment:do:2:timeout"), late, undo("payment"))
     case.decide(case.reply("payment.charged", "payment:do"), IGNORED)
     case.decide(case.reply("payment.refunded", "payment:undo"), undo_was("succeeded", "payment"), undo("reservation"))
-    released(case, ROLLED_BACK)
+    released(case)
 
 
 def cancelled(case: Case) -> None:
     """Cancelled while the payment was open, and once more on the way back; the payment was never made."""
     until_reserved(case)
-    case.decide(case.wish("order.cancel"), {"type": "saga.cancel.requested"}, undo("payment"))
-    case.decide(case.wish("order.cancel", 2), {"type": "saga.cancel.refused", "reason": "going back"})
+    case.decide(case.wish("order.cancel"), cancel("payment"), undo("payment"))
+    case.decide(case.wish("order.cancel", 2), refuse_cancel("going back"))
     case.decide(case.reply("payment.declined", "payment:do"), IGNORED)
     case.decide(case.reply("payment.refunded", "payment:undo"), undo_was("succeeded", "payment"), undo("reservation"))
-    released(case, CANCELLED)
+    released(case, requested=True)
 
 
 def skipped(case: Case) -> None:
     """Stuck in a refund, which an operator then makes by hand."""
     until_stuck(case)
     case.decide(case.reply("payment.charged", "payment:do"), IGNORED)
-    case.decide(case.wish("saga.skip"), {"type": "saga.operated", "operation": "saga.skip"}, undo("reservation"))
-    released(case, CANCELLED)
+    case.decide(case.wish("saga.skip"), see_to("payment"), undo("reservation"))
+    released(case, requested=True)
 
 
 def unstuck(case: Case) -> None:
     """Stuck in a refund that is sent again by an operator, fails again, and is answered late."""
     until_stuck(case)
-    case.decide(case.wish("saga.retry"), {"type": "saga.operated", "operation": "saga.retry"}, undo("payment", 2))
-    case.decide(f"{case.id}:payment:undo:2", undo_was("timed_out", "payment", 2), stuck("payment"))
-    case.decide(
-        case.reply("payment.refunded", "payment:undo", 2), undo_was("succeeded", "payment", 2), undo("reservation")
-    )
-    released(case, ROLLED_BACK)
+    case.decide(case.wish("saga.retry"), see_to("payment"), undo("payment", 2))
+    case.decide(case.at("payment:undo:2:timeout"), undo_was("timed_out", "payment", 2), stuck("payment", 2))
+    done = case.reply("payment.refunded", "payment:undo", 2)
+    case.decide(done, undo_was("succeeded", "payment", 2), undo("reservation"))
+    released(case, requested=True)
 
 
 def refused(case: Case) -> None:
     """A completed order, which can neither be cancelled nor compensated."""
     happy(case)
-    case.decide(case.wish("order.cancel"), {"type": "saga.cancel.refused", "reason": "too late"})
-    case.decide(case.wish("saga.compensate"), {"type": "saga.operation.refused", "reason": "it has ended"})
+    case.decide(case.wish("order.cancel"), refuse_cancel("too late"))
+    case.decide(case.wish("saga.compensate"), refuse_operation("it has ended"))
 
 
 def repeated(case: Case) -> None:
@@ -162,7 +153,7 @@ def structured(case: Case) -> None:
     placed = case.world.put("order.requests", case.id, orjson.dumps(event), headers)
     case.decide(placed, STARTED, ask("reservation"))
     no = case.reply("reservation.rejected", "reservation:do")
-    case.decide(no, was("refused", "reservation"), {**ROLLED_BACK, "step": "reservation"})
+    case.decide(no, was("refused", "reservation", because=why("reservation")), rolled_back("reservation"))
 
 
 def misrouted(case: Case) -> None:
@@ -171,15 +162,48 @@ def misrouted(case: Case) -> None:
     headers = case.world.headers(case.id, "order.place", f"{case.id}:place", "/test")
     value = orjson.dumps(case.order)
     case.world.put("order.requests", case.id, value, headers, away)
-    placed = case.world.put("order.requests", case.id, value, [*headers, ("__moved", b"1")])
+    placed = case.world.put("order.requests", case.id, value, headers)
     case.decide(placed, STARTED, ask("reservation"))
     no = case.reply("reservation.rejected", "reservation:do")
-    case.decide(no, was("refused", "reservation"), {**ROLLED_BACK, "step": "reservation"})
+    case.decide(no, was("refused", "reservation", because=why("reservation")), rolled_back("reservation"))
+
+
+def queued(case: Case) -> None:
+    """No participant has room: each command waits, after a start, a time-out, a failure, a refusal."""
+    case.decide(case.place(), STARTED)
+    case.decide(case.at("reservation:do:0:room"), ask("reservation"))
+    case.decide(case.at("reservation:do:1:timeout"), was("timed_out", "reservation"))
+    case.decide(case.at("reservation:do:1:room"), ask("reservation", 2))
+    case.decide(case.reply("reservation.failed", "reservation:do", 2), was("failed", "reservation", 2))
+    case.decide(case.at("reservation:do:2:room"), ask("reservation", 3))
+    case.decide(case.reply("reservation.reserved", "reservation:do", 3), was("succeeded", "reservation", 3))
+    case.decide(case.at("payment:do:0:room"), ask("payment"))
+    case.decide(case.reply("payment.declined", "payment:do"), was("refused", "payment", because=why("payment")))
+    case.decide(case.at("reservation:undo:0:room"), undo("reservation"))
+    released(case)
+
+
+def forgotten(case: Case) -> None:
+    """An order that ended, was forgotten and is unknown since."""
+    happy(case)
+    case.decide(case.wish("order.cancel"), refuse_cancel("too late"))
+    case.forget()
+    case.world.bury(case.wish("order.cancel", 2), "unknown_order")
+
+
+def placed_again(case: Case) -> None:
+    """An order whose id was forgotten, and then given to another order: a second history."""
+    declined(case)
+    case.forget()
+    case.world.bury(case.reply("payment.charged", "payment:do"), "unknown_order")
+    case.minor += 500
+    happy(case)
+    case.place()
 
 
 WAYS = (
     happy, declined, rejected, retried, in_doubt, cancelled, until_stuck, skipped, unstuck, refused, repeated,
-    structured, misrouted,
+    structured, misrouted, queued, forgotten, placed_again,
 )  # fmt: skip
 
 
@@ -201,9 +225,29 @@ def bad_records(world: World) -> None:
 
 
 def good_run(world: World | None = None) -> Recording:
-    """Every way once, and the bad records, in one run."""
+    """Every way of both versions once, and the bad records, in one run."""
     world = world or World()
-    for number, way in enumerate(WAYS):
-        way(Case(world, f"{way.__name__}-{number}", minor=1000 + number, quantity=1 + number % 3))
+    for version, ways in BY_VERSION.items():
+        for number, way in enumerate(ways):
+            way(Case(world, f"{way.__name__}-{number}", 1000 + number, 1 + number % 3, version=version))
     bad_records(world)
     return world.recording()
+
+
+def run_alone(way: Callable[[Case], None], version: int) -> Recording:
+    """One way in a run of its own."""
+    world = World()
+    way(Case(world, way.__name__, version=version))
+    return world.recording()
+
+
+def _bad_run() -> Recording:
+    world = World()
+    bad_records(world)
+    return world.recording()
+
+
+BY_VERSION = {1: WAYS, 2: packed_runs.WAYS}
+EVERY_RUN = {way.__name__: run_alone(way, version) for version, ways in BY_VERSION.items() for way in ways} | {
+    "bad_records": _bad_run()
+}

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from app.audit.recording import Record, Recording, Span
+from tests.audit.events import COMPLETED, IGNORED, ask, rolled_back, was
 from tests.audit.mutation import (
     Mutants,
     Mutation,
@@ -28,7 +29,6 @@ from tests.audit.mutation import (
     valued,
     without,
 )
-from tests.audit.runs import COMPLETED, IGNORED, ROLLED_BACK, ask, was
 
 EVENTS, STATE, REQUESTS = "saga.events", "saga.state", "order.requests"
 RESERVE, RESERVED, PAY, PAID = "reservation.commands", "reservation.replies", "payment.commands", "payment.replies"
@@ -38,7 +38,7 @@ ENDS, STARTS = "saga.completed", "saga.started"
 def _left_standing(good: Recording) -> Recording:
     """The declined order ends without a release, in events, commands and replies alike."""
     decision = one(good, EVENTS, "declined", "saga.step.refused")
-    shorter = valued(decision, lambda value: value["events"].__setitem__(1, ROLLED_BACK))
+    shorter = valued(decision, lambda value: value["events"].__setitem__(1, rolled_back("payment")))
     gone = one(good, EVENTS, "declined", "rolled_back"), one(good, RESERVE, "declined", "release")
     return without(instead(good, decision, shorter), *gone, one(good, RESERVED, "declined", "released"))
 
@@ -179,7 +179,7 @@ MUTANTS: Mutants = {
     "a decision is no JSON": ("INV-25", remake(EVENTS, "happy", "", _cut_short)),
     "a decision's time has no zone": ("INV-25", edit(EVENTS, "happy", ENDS, put(at="2026-01-01T00:00:00"))),
     "the last state is missing": ("INV-10", lambda good: without(good, last(good, STATE, "happy"))),
-    "a saga has no state": ("INV-10", lambda good: without(good, *records(good, STATE, "happy"))),
+    "a saga has no state": ("INV-10", lambda good: without(good, *records(good, STATE, "cancelled_packing"))),
     "a state was deleted": ("INV-10", _deleted_state),
     "a state has another number": ("INV-10", _last_state(seq=9)),
     "a state says something else": ("INV-10", _last_state(state="stuck")),

@@ -6,7 +6,8 @@ from app.audit.invariants import INVARIANTS, check
 from app.audit.recording import Recording
 from tests.audit.mutants import MUTANTS
 from tests.audit.runs import good_run
-from tests.audit.world import state_of
+from tests.audit.sagas import TERMS
+from tests.audit.scribe import state_of
 
 
 @pytest.fixture(scope="module")
@@ -17,12 +18,12 @@ def good() -> Recording:
 
 def broken(recording: Recording) -> set[str]:
     """The invariants that a recording breaks."""
-    return set(check(recording, fold=state_of).by_invariant)
+    return set(check(recording, TERMS, fold=state_of).by_invariant)
 
 
 def test_a_good_run_breaks_nothing(good: Recording) -> None:
     """Every way that an order can go, and every kind of dead letter, is allowed."""
-    assert check(good, fold=state_of).violations == ()
+    assert check(good, TERMS, fold=state_of).violations == ()
 
 
 @pytest.mark.parametrize("name", MUTANTS)

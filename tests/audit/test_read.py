@@ -12,7 +12,9 @@ from app.audit.invariants import check
 from app.audit.read import read
 from app.audit.recording import Record, Recording, RecordingError
 from tests.audit.runs import good_run
-from tests.audit.world import PARTITIONS, TOPICS, World, state_of
+from tests.audit.sagas import TERMS
+from tests.audit.scribe import state_of
+from tests.audit.world import PARTITIONS, TOPICS, World
 
 pytestmark = pytest.mark.broker
 
@@ -33,7 +35,7 @@ class Cluster:
         self.producer = Producer({**self.config, "transactional.id": f"{prefix}audit-test", "linger.ms": 1})
         self.producer.init_transactions(30)
         self.consumer = Consumer({**self.config, "group.id": self.group})
-        self.offsets = GroupOffsets(self.config, prefix, self.group)
+        self.offsets = GroupOffsets(self.config, prefix, self.group, TERMS)
 
     def write(self, *records: Record) -> None:
         """Adds records to the open transaction."""
@@ -59,7 +61,7 @@ class Cluster:
 
     def recording(self, patience: float = 30.0) -> Recording:
         """What can be read now, or when the last transaction is over."""
-        return read(self.config, self.prefix, self.group, 60.0, patience)
+        return read(self.config, self.prefix, self.group, TERMS, 60.0, patience)
 
 
 @pytest.fixture
@@ -80,7 +82,7 @@ def test_an_empty_kafka_gives_an_empty_recording(cluster: Cluster) -> None:
     """Topics without a record and a group that never read: nothing to judge, nothing broken."""
     recording = cluster.recording()
     assert (recording.partitions, recording.records, recording.committed) == (PARTITIONS, (), {})
-    assert check(recording).violations == ()
+    assert check(recording, TERMS).violations == ()
 
 
 def test_what_was_committed_is_read(cluster: Cluster) -> None:
@@ -109,7 +111,7 @@ def test_an_open_transaction_shows_as_a_gap(cluster: Cluster) -> None:
     recording = cluster.recording(patience=0.0)
     assert recording.records == ()
     assert (recording.spans[place].stable, recording.spans[place].high) == (0, 1)
-    assert [violation.invariant for violation in check(recording).violations] == ["INV-23"]
+    assert [violation.invariant for violation in check(recording, TERMS).violations] == ["INV-23"]
     cluster.producer.abort_transaction(30)
 
 
@@ -134,21 +136,21 @@ def test_a_whole_run_is_judged(cluster: Cluster) -> None:
     cluster.producer.begin_transaction()
     cluster.write(*good.records)
     cluster.commit({place: offset + 1 for place, offset in good.committed.items()})  # past the transaction's marker
-    report = check(cluster.recording(), fold=state_of)
+    report = check(cluster.recording(), TERMS, fold=state_of)
     assert report.violations == ()
-    assert report.totals == check(good).totals
+    assert report.totals == check(good, TERMS).totals
 
 
 def test_a_missing_topic_is_told(kafka_bootstrap: str, topic_prefix: str) -> None:
     """The error names the topics, and asks for the prefix."""
     with pytest.raises(RecordingError, match=f"There is no topic {topic_prefix}order.requests.*is the prefix"):
-        read({"bootstrap.servers": kafka_bootstrap}, topic_prefix, "any", 30.0, patience=0.0)
+        read({"bootstrap.servers": kafka_bootstrap}, topic_prefix, "any", TERMS, 30.0, patience=0.0)
 
 
 def test_a_broker_that_is_not_there_is_told() -> None:
     """Asking for offsets ends in one sentence after the time that was given."""
     with (
-        GroupOffsets({"bootstrap.servers": "127.0.0.1:1"}, "", "any") as offsets,
+        GroupOffsets({"bootstrap.servers": "127.0.0.1:1"}, "", "any", TERMS) as offsets,
         pytest.raises(RecordingError) as error,
     ):
         offsets.now(timeout=0.5)

@@ -5,11 +5,14 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from app.audit.invariants import check
+from app.audit.invariants import Report, check
+from app.audit.ledger import Account
 from app.audit.table import rows, show
 from tests.audit.mutants import MUTANTS
-from tests.audit.runs import WAYS, good_run
-from tests.audit.world import Case, World
+from tests.audit.runs import BY_VERSION, WAYS, good_run
+from tests.audit.sagas import TERMS
+from tests.audit.scribe import Case
+from tests.audit.world import World
 
 GOOD = good_run()
 
@@ -18,32 +21,47 @@ def printed(recording_name: str | None = None, *, terminal: bool = False) -> str
     """What is shown of the good run, or of a mutant."""
     recording = MUTANTS[recording_name][1](GOOD) if recording_name else GOOD
     file = io.StringIO()
-    show(check(recording), Console(file=file, force_terminal=terminal, width=120))
+    show(check(recording, TERMS), Console(file=file, force_terminal=terminal, width=200))
     return file.getvalue()
 
 
 def test_each_order_is_counted_once() -> None:
     """Orders, their ends and their repetitions add up."""
-    totals = check(GOOD).totals
-    assert totals.orders_distinct == len(WAYS) + 2  # with two that are dead letters
-    assert totals.started == len(WAYS)
+    totals = check(GOOD, TERMS).totals
+    ways = sum(map(len, BY_VERSION.values()))
+    assert totals.orders_distinct == ways + 2  # with two that are dead letters
+    assert totals.started == ways + 1  # one was placed again when it was forgotten
     assert totals.completed + totals.rejected + totals.cancelled + totals.stuck + totals.running == totals.started
-    assert (totals.completed, totals.rejected, totals.cancelled, totals.stuck, totals.running) == (4, 6, 2, 1, 0)
-    assert (totals.orders_placed, totals.orders_repeated) == (18, 2)
-    assert totals.dead_letters == {"conflict": 1, "malformed": 2, "too_large": 1, "unknown_order": 1, "wrong_key": 1}
-    assert (totals.commands, totals.commands_again, totals.replies_ignored, totals.replies_repeated) == (36, 3, 6, 2)
+    assert (totals.completed, totals.rejected, totals.cancelled, totals.stuck, totals.running) == (10, 11, 5, 2, 0)
+    assert (totals.orders_placed, totals.orders_repeated) == (34, 3)
+    assert totals.dead_letters == {"conflict": 1, "malformed": 2, "too_large": 1, "unknown_order": 3, "wrong_key": 1}
+    assert (totals.commands, totals.commands_again, totals.replies_ignored, totals.replies_repeated) == (108, 15, 7, 4)
+
+
+def moved(report: Report) -> dict[str, Account]:
+    """What each participant moved, by its name."""
+    return {step.name: account for step, account in report.totals.accounts.items()}
 
 
 def test_money_and_goods_are_summed_by_effect() -> None:
     """A reply that came twice moves its money once; a refund without a charge moves none."""
-    totals = check(GOOD).totals
-    assert totals.money.out == {"EUR": 6033}
-    assert totals.money.back == {"EUR": 1004}
-    assert totals.money.by_hand == {"EUR": 1007}
-    assert totals.money.kept == totals.money.completed == {"EUR": 4022}
-    assert totals.money.balanced
-    assert totals.items.balanced
-    assert totals.items.open == {"sku-until_stuck-6": 1}
+    accounts = moved(check(GOOD, TERMS))
+    money, goods = accounts["payment"], accounts["reservation"]
+    assert money.out == {"EUR": 16593}
+    assert money.back == {"EUR": 3010}
+    assert money.by_hand == {"EUR": 2017}
+    assert money.open == {"EUR": 1006}
+    assert money.completed == {"EUR": 10560}
+    assert goods.open == {"sku-until_stuck-6": 1, "sku-untold-6": 1}
+    assert all(account.balanced for account in accounts.values())
+
+
+def test_what_has_neither_money_nor_goods_is_counted() -> None:
+    """A step whose command says no amount is done once for an order; what a person took as done was not done by it."""
+    accounts = moved(check(GOOD, TERMS))
+    assert accounts["shipping"].out == {"shipping": 4}
+    assert (accounts["shipping"].completed, accounts["shipping"].open) == ({"shipping": 3}, {"shipping": 1})
+    assert accounts["notice"].out == accounts["notice"].completed == {"notice": 4}
 
 
 def test_currencies_are_not_mixed() -> None:
@@ -53,7 +71,7 @@ def test_currencies_are_not_mixed() -> None:
         way(Case(world, way.__name__))
     dollars = tuple(replace(r, value=(r.value or b"").replace(b'"EUR"', b'"USD"')) for r in world.recording().records)
     good = replace(GOOD, records=(*GOOD.records, *dollars))
-    assert set(check(good, settled=False).totals.money.out) == {"EUR", "USD"}
+    assert set(moved(check(good, TERMS, settled=False))["payment"].out) == {"EUR", "USD"}
 
 
 def test_a_pipe_gets_plain_lines() -> None:
@@ -61,15 +79,15 @@ def test_a_pipe_gets_plain_lines() -> None:
     text = printed()
     assert "\x1b" not in text
     assert "│" not in text
-    assert "orders placed: 18\n" in text
-    assert text.splitlines()[-1] == "All 19 invariants hold."
+    assert "orders placed: 34\n" in text
+    assert text.splitlines()[-1] == "All 21 invariants hold."
 
 
 def test_a_terminal_gets_a_table() -> None:
     """The same facts, in a frame."""
     text = printed(terminal=True)
     assert "│" in text
-    for name, value in rows(check(GOOD).totals):
+    for name, value in rows(check(GOOD, TERMS).totals):
         assert name in text
         assert value in text
 
@@ -79,7 +97,7 @@ def test_a_broken_invariant_is_told_with_its_saga() -> None:
     text = printed("a command was sent twice")
     assert "INV-3 is broken 1 times: No command id was sent twice, and no timer took effect twice.\n" in text
     assert "  happy-0: command happy-0:payment:do:1 was sent twice, with the same content\n" in text
-    assert text.splitlines()[-1] == "1 violations of 19 invariants."
+    assert text.splitlines()[-1] == "1 violations of 21 invariants."
 
 
 def test_many_violations_are_cut_short() -> None:
@@ -89,6 +107,6 @@ def test_many_violations_are_cut_short() -> None:
         WAYS[0](Case(world, f"o-{number}"))
     silent = tuple(record for record in world.recording().records if record.topic != "order.outcomes")
     file = io.StringIO()
-    show(check(replace(world.recording(), records=silent)), Console(file=file))
+    show(check(replace(world.recording(), records=silent), TERMS), Console(file=file))
     assert "INV-24 is broken 12 times" in file.getvalue()
     assert "  and 2 more\n" in file.getvalue()

@@ -1,29 +1,29 @@
-"""A run written down by hand: the logs of all topics, and what an orchestrator writes that keeps the contract."""
+"""A run written down by hand: the logs of all topics, as shops, participants and operators fill them."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
 
 from app.audit.recording import Header, Place, Record, Recording, Span
 from app.wire.partition import partition_of
+from tests.audit.sagas import TERMS
 
 PREFIX, PARTITIONS = "t.", 4
-TOPICS = (
-    "order.requests order.outcomes reservation.commands reservation.replies payment.commands payment.replies "
-    "saga.operations saga.events saga.state saga.dead-letters"
-).split()
-READ = ("order.requests", "reservation.replies", "payment.replies", "saga.operations")
-SECOND_2026 = 1_767_225_600
+TOPICS = (*TERMS.inputs, *TERMS.outputs, "saga.state", "saga.dead-letters")
+READ = TERMS.inputs
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+BEGIN_MS = 1_767_225_600_000
 
 Body = dict[str, Any]
 
 
 def time_text(ms: int) -> str:
-    """A time of the first hour of 2026, from ms since then."""
-    return f"2026-01-01T00:{ms // 60_000:02d}:{ms // 1000 % 60:02d}.{ms % 1000:03d}Z"
+    """A time, from ms since the begin of 2026."""
+    return (BEGIN + timedelta(milliseconds=ms)).strftime("%Y-%m-%dT%H:%M:%S.") + f"{ms % 1000:03d}Z"
 
 
 @dataclass(slots=True)
@@ -35,6 +35,7 @@ class World:
     records: list[Record] = field(default_factory=list)
     ends: dict[Place, int] = field(default_factory=lambda: defaultdict(int))
     ms: int = 0
+    """Since the begin of 2026."""
 
     def put(
         self,
@@ -48,8 +49,7 @@ class World:
         raw = None if key is None else key.encode()
         to = partition_of(raw or b"", PARTITIONS) if partition is None else partition
         self.ms += 7
-        stamp = SECOND_2026 * 1000 + self.ms
-        record = Record(topic, to, self.ends[topic, to], stamp, raw, value, tuple(headers))
+        record = Record(topic, to, self.ends[topic, to], BEGIN_MS + self.ms, raw, value, tuple(headers))
         self.ends[topic, to] += 1
         self.records.append(record)
         return record
@@ -102,16 +102,13 @@ class World:
 
 
 @dataclass(slots=True)
-class Case:
-    """One order in the world, and its orchestrator; `minor` and `quantity` are what it moves."""
+class Customer:
+    """One order in the world, and what others write about it; `minor` and `quantity` are what it moves."""
 
     world: World
     id: str
     minor: int = 1999
     quantity: int = 2
-    started_by: str = ""
-    decisions: list[Body] = field(default_factory=list)
-    results: dict[str, str] = field(default_factory=dict)
 
     @property
     def order(self) -> Body:
@@ -135,113 +132,13 @@ class Case:
 
     def reply(self, type: str, effect: str, attempt: int = 1, **body: Any) -> Record:
         """A participant answers an attempt of an effect, as `payment:do`."""
-        step, verb = type.split(".")
-        command = f"{self.id}:{effect}:{attempt}"
+        name, command = type.partition(".")[0], f"{self.id}:{effect}:{attempt}"
+        step = TERMS.steps[name]
         content = {"order_id": self.id, **body}
-        if verb in ("reserved", "charged"):
-            content.setdefault(f"{step}_id", f"{step[0]}-{self.id}")
-        elif verb in ("rejected", "declined"):
+        if type == step.succeeded:
+            content.setdefault(step.result, f"{name[0]}-{self.id}")
+        elif type == step.refused:
             content.setdefault("reason", "no")
-        elif verb == "failed":
+        elif type == step.failed:
             content = {"reason": "down", "retryable": True, **content}
-        return self.world.send(f"{step}.replies", self.id, type, f"{command}:{verb}", content, causationid=command)
-
-    def decide(self, cause: Record | str, *events: Body) -> None:
-        """Writes a decision and all it sends; the cause is a record, or the id of the attempt that a timer followed."""
-        named, causation = self._cause(cause)
-        self.decisions.append({"seq": len(self.decisions) + 1, "events": list(events)})
-        value = {
-            "saga_id": self.id,
-            "saga": "order",
-            "version": 1,
-            "seq": len(self.decisions),
-            "at": time_text(self.world.ms),
-            "cause": named,
-            "events": events,
-        }
-        self.world.put("saga.events", self.id, orjson.dumps(value))
-        self._remember(cause, events)
-        for event in events:
-            self._send(event, causation)
-        self.world.put("saga.state", self.id, state_of(self.decisions))
-        self.world.mark(("saga.events", "saga.state", "order.outcomes", "reservation.commands", "payment.commands"))
-
-    def _cause(self, cause: Record | str) -> tuple[Body, str]:
-        if isinstance(cause, str):
-            return {"timer": cause, "due": time_text(self.world.ms)}, cause
-        text = {name: (value or b"").decode() for name, value in cause.headers}
-        if text["content-type"].startswith("application/cloudevents+json"):
-            said = orjson.loads(cause.value or b"")
-            text = {"ce_id": said["id"], "ce_type": said["type"]}
-        place = {"topic": self.world.prefix + cause.topic, "partition": cause.partition, "offset": cause.offset}
-        return {**place, "id": text["ce_id"], "type": text["ce_type"]}, text["ce_id"]
-
-    def _remember(self, cause: Record | str, events: Sequence[Body]) -> None:
-        if isinstance(cause, Record) and events[0]["type"] == "saga.step.succeeded":
-            name = f"{events[0]['step']}_id"
-            self.results[name] = orjson.loads(cause.value or b"")[name]
-
-    def _send(self, event: Body, causation: str) -> None:
-        if event["type"] in ("saga.step.requested", "saga.compensation.requested"):
-            self._command(event["step"], "do" if "step." in event["type"] else "undo", event["attempt"], causation)
-        elif event["type"] in OUTCOMES:
-            type, body = OUTCOMES[event["type"]], {"order_id": self.id}
-            if type == "order.completed":
-                body.update(self.results)
-            else:
-                body["reason"] = event["reason"]
-            if event.get("wished"):
-                type = "order.cancelled"
-            elif type in ("order.rejected", "order.stuck"):
-                body["step"] = event.get("step", "payment")
-            id = f"{self.id}:outcome:{len(self.decisions)}"
-            self._write("order.outcomes", type, id, body, causationid=causation)
-
-    def _command(self, step: str, direction: str, attempt: int, causation: str) -> None:
-        effect = f"{self.id}:{step}:{direction}"
-        body: Body = {"order_id": self.id}
-        if step == "reservation" and direction == "do":
-            body["lines"] = self.order["lines"]
-        if step == "payment":
-            body["total"] = self.order["total"]
-        if step == "payment" and direction == "do":
-            body["customer_id"] = self.order["customer_id"]
-        if direction == "undo" and f"{step}_id" in self.results:
-            body[f"{step}_id"] = self.results[f"{step}_id"]
-        more = {"causationid": causation, "idempotencykey": effect}
-        self._write(f"{step}.commands", COMMANDS[step, direction], f"{effect}:{attempt}", body, **more)
-
-    def _write(self, topic: str, type: str, id: str, body: Body, **more: str) -> None:
-        headers = self.world.headers(self.id, type, id, "/saga-orchestrator", **more)
-        self.world.put(topic, self.id, orjson.dumps(body), headers)
-
-
-COMMANDS = {
-    ("reservation", "do"): "reservation.reserve",
-    ("reservation", "undo"): "reservation.release",
-    ("payment", "do"): "payment.charge",
-    ("payment", "undo"): "payment.refund",
-}
-OUTCOMES = {
-    "saga.completed": "order.completed",
-    "saga.rolled_back": "order.rejected",
-    "saga.stuck": "order.stuck",
-    "saga.cancel.refused": "order.cancel.refused",
-}
-STATES = {
-    "saga.started": "running",
-    "saga.step.requested": "running",
-    "saga.step.failed": "pausing",
-    "saga.compensation.requested": "compensating",
-    "saga.compensation.failed": "compensation_pausing",
-    "saga.stuck": "stuck",
-    "saga.completed": "completed",
-    "saga.rolled_back": "rolled_back",
-}
-
-
-def state_of(decisions: Sequence[Mapping[str, Any]]) -> bytes:
-    """The state that decisions fold to."""
-    types = [event["type"] for decision in decisions for event in decision["events"]]
-    name = next(STATES[type] for type in reversed(types) if type in STATES)
-    return orjson.dumps({"state": name, "seq": decisions[-1]["seq"]})
+        return self.world.send(step.replies, self.id, type, f"{command}:{type}", content, causationid=command)

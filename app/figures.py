@@ -12,7 +12,7 @@ def figures(standings: Mapping[int, Standing]) -> list[Figure]:
 
 
 def _of(one: Standing, partition: str) -> Iterator[Figure]:
-    yield from _each("saga_live", "Sagas under way.", partition, "version", one.live)
+    yield from _each("saga_live", "Sagas under way.", partition, "definition", one.live)
     yield _gauge("saga_ended", "Sagas that have ended and are remembered.", one.ended, partition=partition)
     yield _gauge("saga_stuck", "Sagas that wait for a person.", one.stuck, partition=partition)
     yield from _each(

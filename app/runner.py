@@ -54,7 +54,7 @@ def run(settings: Settings, versions: Versions, draw: Draw) -> None:
     topics = Topics(versions, settings.topic_prefix)
     kafka = clients(settings)
     turns = Turns(versions, admin.check(kafka.plain(), topics, settings.min_replication))
-    app = SagaApplication(kafka, topics, Policy(frozenset(versions.by_version), settings.step_limit))
+    app = SagaApplication(kafka, topics, Policy(versions.definitions, settings.step_limit))
     draw(app, topics, turns, app.clock)
     app.kept_by(turns)
     with _served(settings, app):

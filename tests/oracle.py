@@ -14,6 +14,7 @@ from app.engine import admin
 from app.engine.turn import Record, Turns
 from app.ops.settings import Settings, load
 from app.saga.state import Progress
+from app.saga.versions import Versions
 from app.wire import statedoc
 from app.wire.topics import Topics
 from app.wire.writer import Out
@@ -23,6 +24,24 @@ from topologies.order import ORDER
 COMMIT_SECONDS = 0.1  # the library's 5 s are waited for at every hop
 POLL_SECONDS = 0.01  # the library reads joined topics in batches that wait for all of it, 1 s unless it is told
 _STATE = "saga"
+
+
+class Roomy:
+    """The library has nothing that could let in later what waits: participants bear everything."""
+
+    def has_room(self, _: str) -> bool:
+        """Always."""
+        return True
+
+    def bears(self, _: str) -> bool:
+        """Always."""
+        return True
+
+    def answered(self, step: str) -> None:
+        """Needs no noting."""
+
+    def troubled(self, step: str, now_ms: int) -> None:
+        """Needs no noting."""
 
 
 class Kept:
@@ -41,6 +60,15 @@ class Kept:
     def set(self, progress: Progress) -> None:
         """Stores it in place of what was there."""
         self._state.set_bytes(_STATE, statedoc.encode(progress))
+
+    def forget(self) -> None:
+        """Deletes what is stored."""
+        self._state.delete(_STATE)
+
+    @property
+    def gate(self) -> Roomy:
+        """Room for everybody."""
+        return Roomy()
 
 
 class StockTurns(Turns):
@@ -65,7 +93,7 @@ def oracle(settings: Settings, partitions: int) -> Application:
         loglevel="WARNING",
     )
     topics = Topics(ORDER, settings.topic_prefix)
-    orchestrate(app, topics, StockTurns(ORDER, partitions), lambda: time.time_ns() // 1_000_000)
+    orchestrate(app, topics, StockTurns(Versions((ORDER,)), partitions), lambda: time.time_ns() // 1_000_000)
     return app
 
 

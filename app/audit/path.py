@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from app.audit.journey import Journey, Phase, Stand
 from app.audit.messages import Decision, Message, Object
+from app.audit.people import rightly_judged
 from app.audit.recording import Coordinates
 from app.audit.rules import RULES
 from app.audit.sayings import truly_told
@@ -56,6 +57,7 @@ def walk(
             if given is not None:
                 _check_answer(journey, decision, given, terms)
                 truly_told(journey, decision, given)
+                rightly_judged(journey, decision, given)
             _take(journey, decision)
     return journey
 

@@ -1,8 +1,28 @@
 """What people wish: granted where it makes sense, refused where it doesn't, and told with who and why."""
 
+from typing import Any
+
 from app.audit.journey import Journey, Phase, Stand
-from app.audit.messages import Decision, Object
+from app.audit.messages import Decision, Message, Object
 from app.audit.turning import expect, turn
+
+_SEEING_TO = ("saga.retry", "saga.skip")
+IN_VAIN, GRANTED = "saga.operation.refused", "saga.operated"
+
+
+def rightly_judged(journey: Journey, decision: Decision, wish: Message) -> None:
+    """Before it takes effect: a wish about what is stuck means the step that it names, or all; a skip only ever one."""
+    if decision.cause_type not in _SEEING_TO:
+        return
+    named, event = wish.body.get("step"), decision.events[0]
+    meant = [step for step in journey.stuck if named in (None, step)]
+    sense = len(meant) == 1 or (len(meant) > 1 and decision.cause_type == "saga.retry")
+    if event["type"] == IN_VAIN and sense:
+        journey.wrong("INV-4", decision, f"{decision.cause_type} was refused though it made sense")
+    elif event["type"] == GRANTED and not sense:
+        journey.wrong("INV-4", decision, f"{decision.cause_type} was granted though it made no sense")
+    elif event["type"] == GRANTED and _texts(event.get("steps")) != sorted(meant):
+        journey.wrong("INV-4", decision, f"{decision.cause_type} meant {', '.join(meant)}, and saw to something else")
 
 
 def cancelled(journey: Journey, decision: Decision, event: Object) -> None:
@@ -38,11 +58,13 @@ def _compensate(journey: Journey, decision: Decision, event: Object) -> None:
 
 
 def _see_to(journey: Journey, decision: Decision, event: Object) -> None:
-    stuck, named = journey.stuck, event.get("steps")
-    if type(named) is not list or sorted(map(str, named)) != sorted(stuck):
-        journey.wrong("INV-4", decision, f"{decision.cause_type} does not name {', '.join(stuck)}, which were stuck")
+    stuck, named = journey.stuck, _texts(event.get("steps"))
+    if not named or not stuck.keys() >= set(named):
+        journey.wrong("INV-4", decision, f"{decision.cause_type} names other steps than {', '.join(stuck)}, the stuck")
     forward = journey.phase is Phase.FORWARD
     for name, effort in stuck.items():
+        if name not in named:
+            continue
         leg = journey.legs[name]
         if decision.cause_type == "saga.retry":
             effort.stand = Stand.WAITING
@@ -53,12 +75,14 @@ def _see_to(journey: Journey, decision: Decision, event: Object) -> None:
 
 
 def operation_refused(journey: Journey, decision: Decision, _: Object) -> None:
-    """It makes no sense where the saga is."""
+    """It makes no sense where the saga is; of a retry or a skip that can't be told without its message."""
     pivot = journey.plan.pivot
-    if decision.cause_type == "saga.compensate":
-        forgiven = pivot is not None and pivot.name in journey.stuck
-        sense = journey.phase is Phase.FORWARD and (journey.can_go_back or forgiven)
-    else:
-        sense = bool(journey.stuck)
-    if sense:
+    forgiven = pivot is not None and pivot.name in journey.stuck
+    sense = journey.phase is Phase.FORWARD and (journey.can_go_back or forgiven)
+    if sense and decision.cause_type == "saga.compensate":
         journey.wrong("INV-4", decision, f"{decision.cause_type} was refused though it made sense")
+
+
+def _texts(value: Any) -> list[str]:
+    """A list of texts, in their order; empty for anything else."""
+    return sorted(map(str, value)) if type(value) is list else []

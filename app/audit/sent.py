@@ -8,7 +8,7 @@ from app.audit.journey import Phase, Request, Telling, number_of
 from app.audit.lives import Story
 from app.audit.messages import Decision, Message, Object, ms_of
 from app.audit.statements import Violation
-from app.audit.terms import DO, FINAL_OUTCOMES, UNDO, Ask, Terms, attempted, command_id
+from app.audit.terms import DO, FINAL_OUTCOMES, UNDO, Ask, Effect, Plan, Terms, attempted, command_id
 from app.audit.timers import DEADLINE
 
 _ALWAYS = ("ce_id", "ce_type", "ce_source", "ce_causationid")
@@ -28,10 +28,11 @@ def sent_once(evidence: Evidence) -> Iterator[Violation]:
         for timer, times in fired.items():
             if times > 1:
                 yield Violation("INV-3", story.saga_id, f"timer {timer.name} due {timer.due} took effect {times} times")
-        outcome_ids = Counter(outcome.id for outcome in story.outcomes)
+    for saga_id, stories in evidence.by_id.items():  # a reader who drops duplicates knows of no second story
+        outcome_ids = Counter(outcome.id for story in stories for outcome in story.outcomes)
         for id, times in outcome_ids.items():
             if times > 1:
-                yield Violation("INV-25", story.saga_id, f"{times} outcomes have the id {id}")
+                yield Violation("INV-25", saga_id, f"{times} outcomes have the id {id}")
 
 
 def well_formed(evidence: Evidence) -> Iterator[Violation]:
@@ -106,7 +107,7 @@ def _command(story: Story, command: Message, request: Request) -> Iterator[Viola
         wrong = _differences(command.body, _command_body(story.order, story, ask))
         if wrong:
             yield Violation("INV-12", story.saga_id, f"command {command.id}: {wrong} is not what the order has")
-    expected = _causation(request.decision, story.saga_id)
+    expected = _causation(request.decision, story.saga_id, story.journey.plan)
     if command.causation != expected:
         yield Violation(
             "INV-25", story.saga_id, f"command {command.id}: its cause is {command.causation}, not {expected}"
@@ -126,8 +127,8 @@ def _results(story: Story) -> dict[str, str]:
     return {steps[name].result: leg.result for name, leg in legs.items() if leg.result is not None}
 
 
-def _causation(decision: Decision, saga_id: str) -> str:
-    """The message that led to it; after a timer the attempt that it followed, or the saga when there was none."""
+def _causation(decision: Decision, saga_id: str, plan: Plan) -> str:
+    """The message that led to it; after a timer the attempt that it followed, or what came before it."""
     timer = decision.timer
     if timer is None:
         return decision.cause_id
@@ -135,7 +136,19 @@ def _causation(decision: Decision, saga_id: str) -> str:
     if timer.kind == DEADLINE:
         last = next((event for event in reversed(decision.events) if "because" in event), {})
         effect, attempt = (last.get("step", ""), DO), number_of(last, "attempt") or 0
-    return command_id(saga_id, effect, attempt) if attempt else saga_id
+    if attempt:
+        return command_id(saga_id, effect, attempt)
+    return _before(plan, saga_id, effect)
+
+
+def _before(plan: Plan, saga_id: str, effect: Effect) -> str:
+    """What a first attempt names that had to wait: an undo its do, a do that of the last step before it, if any."""
+    name, direction = effect
+    if direction != DO:
+        return command_id(saga_id, (name, DO), 1)
+    needs = plan.by_name[name].needs if name in plan.by_name else frozenset()
+    earlier = [step.name for step in plan.steps if step.name in needs]
+    return command_id(saga_id, (earlier[-1], DO), 1) if earlier else saga_id
 
 
 def _outcomes(story: Story) -> Iterator[Violation]:
@@ -159,7 +172,7 @@ def _outcome(story: Story, outcome: Message, telling: Telling) -> Iterator[tuple
             yield "INV-12", f"{wrong} is not what the participants answered"
     else:
         yield from _why(story, outcome, telling)
-    expected = _causation(telling.decision, story.saga_id)
+    expected = _causation(telling.decision, story.saga_id, story.journey.plan)
     if outcome.causation != expected:
         yield "INV-25", f"its cause is {outcome.causation}, not {expected}"
 

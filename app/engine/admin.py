@@ -8,9 +8,11 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
 from app.engine.errors import Refused
-from app.wire.topics import Topic, Topics
+from app.engine.folder import OLD_SECONDS
+from app.wire.topics import STATE, Topic, Topics
 
 _SECONDS = 15.0
+_DELETIONS_MS = round(2 * OLD_SECONDS * 1000)
 _LARGEST_BYTES = 1_000_000  # of what is sent at once to a partition; a dead letter alone can have three quarters of it
 _CREATE = "create the topics with `saga topics create`"
 
@@ -83,6 +85,12 @@ def _check_topic(topic: Topic, at: Found, min_replicas: int) -> None:
         raise Refused(
             f"{at.name} has max.message.bytes={at.config['max.message.bytes']}: "
             f"a record that is larger would end every pod, so set it to {_LARGEST_BYTES} at least"
+        )
+    kept = int(at.config["delete.retention.ms"])
+    if topic == STATE and kept < _DELETIONS_MS:
+        raise Refused(
+            f"{at.name} has delete.retention.ms={kept}, so a pod that comes back may not see what was deleted: "
+            f"set it to {_DELETIONS_MS} at least"
         )
     if at.replicas < min_replicas:
         raise Refused(

@@ -18,12 +18,12 @@ from app.engine.batch import BatchContext
 from app.engine.clients import Clients
 from app.engine.clock import SteadyClock
 from app.engine.duties import Keeper
+from app.engine.folder import make_folder
 from app.engine.horizon import Horizon
 from app.engine.lanes import Lane
 from app.engine.loop import Loop
 from app.engine.ownership import Lost, Ownership, Policy
 from app.engine.standing import Standing, standing
-from app.engine.store import make_folder
 from app.wire.topics import STATE, Topics
 
 
@@ -43,7 +43,7 @@ class SagaApplication(Application):
             broker_address=clients.bootstrap,
             consumer_group=clients.group,
             auto_offset_reset="error",
-            consumer_extra_config=clients.consumer(),
+            consumer_extra_config=clients.consumer(topics.full(topic) for topic in topics.inputs),
             processing_guarantee="exactly-once",
             state_dir=clients.state_dir,
             loglevel=None,

@@ -82,8 +82,9 @@ class Batch:
 
         def committed() -> None:
             for number, changed in changes.items():
-                if changed.documents:
-                    self._stores[number].save(changed, self._ends[number])
+                if changed:
+                    store = self._stores[number]
+                    store.save(changed, self._ends[number] if changed.documents else store.offset)
 
         self._lane.commit(positions, group, committed)
 

@@ -7,7 +7,7 @@ from typing import Any
 from app.saga.state import TIMED, UNDER_WAY, NotStarted, State, Waiting
 
 Count = tuple[str, str]
-"""What is counted, and of which step or version."""
+"""What is counted, and of which step or definition."""
 Counts = tuple[Count, ...]
 
 ASKED, WAITING, LIVE, STUCK, ENDED = "asked", "waiting", "live", "stuck", "ended"
@@ -18,7 +18,7 @@ _HAS_STUCK, _HAS_ENDED = (STUCK, ""), (ENDED, "")
 def counts_of(state: State | None) -> Counts:
     """As what a saga counts."""
     if isinstance(state, UNDER_WAY):
-        found: list[Count] = [(LIVE, str(state.facts.version))]
+        found: list[Count] = [(LIVE, state.facts.definition)]
         for leg in state.legs:
             if isinstance(leg, TIMED):
                 found.append((ASKED, leg.step))
@@ -32,7 +32,7 @@ def counts_of(state: State | None) -> Counts:
 
 class Census:
     """Counts over one partition. By step: commands outstanding (a pause before the next one counts), and steps that
-    wait for room; by version: sagas under way; and how many have a stuck step, or have ended."""
+    wait for room; by definition: sagas under way; and how many have a stuck step, or have ended."""
 
     def __init__(self) -> None:
         self.asked: Counter[str] = Counter()

@@ -1,8 +1,10 @@
 """How the clients of Kafka are set up: each value that is not a default has its reason here."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +38,13 @@ class Clients:
             "log_level": 2,  # what matters comes as an error
         }
 
-    def consumer(self) -> dict[str, Any]:
-        """The consumer's part."""
+    def consumer(self, inputs: Iterable[str] = ()) -> dict[str, Any]:
+        """The consumer's part; `inputs` are the topics that it reads."""
         return {
             **self.plain(),
-            "group.instance.id": self.instance,  # a restart within the session time-out moves no partitions
+            # A restart within the session time-out moves no partitions. To a member that comes back with other topics
+            # the brokers would give the partitions of the old ones alone, so that one must be another member.
+            "group.instance.id": f"{self.instance}.{crc32(','.join(sorted(inputs)).encode()):08x}",
             "isolation.level": "read_committed",
             "session.timeout.ms": int(self.session_timeout * 1000),
             # A heartbeat tells of a rebalance: until then the partitions of whoever joins or leaves wait.

@@ -5,7 +5,6 @@ from typing import Protocol
 
 from app.engine.batch import Batch, KeyState
 from app.engine.horizon import Horizon
-from app.engine.inbox import Inbox
 from app.engine.offsets import Place
 from app.engine.ownership import Ownership
 from app.wire.writer import Out
@@ -26,9 +25,8 @@ class Keeper(Protocol):
 class Duties:
     """Sees to what is due, and lets in what waits; a bounded number at a time."""
 
-    def __init__(self, ownership: Ownership, inbox: Inbox, horizon: Horizon, keeper: Keeper | None) -> None:
+    def __init__(self, ownership: Ownership, horizon: Horizon, keeper: Keeper | None) -> None:
         self._own = ownership
-        self._inbox = inbox
         self._horizon = horizon
         self._keeper = keeper
 
@@ -56,10 +54,14 @@ class Duties:
                 _send(batch, self._keeper.admit(key.decode(), step, KeyState(store, key), now_ms))
         return frozenset(touched)
 
+    def clear(self) -> None:
+        """Forgets what was seen of partitions that go to others."""
+        self._horizon.clear()
+
     def _until(self, number: int, positions: Mapping[Place, int], now_ms: int) -> int:
         """Up to when a partition's due times may be seen to: nothing older may be left to be read."""
         first = self._own.stores[number].timers.next_ms()
-        if first is None or first > now_ms or number in self._inbox:
+        if first is None or first > now_ms:
             return 0
         until = self._horizon.until(number, positions)
         if until < first:

@@ -3,35 +3,49 @@
 from collections import defaultdict
 from collections.abc import Mapping
 
+_REMEMBERED = 16  # of what came last; what is older counts half, and half of that
 _CUT_PAUSE_MS = 1_000  # the window is halved once in this time at most: troubles come in swarms
 _FIRST_PROBE_MS = 1_000
 _LONGEST_PROBE_MS = 30_000
 
 
 class _Window:
-    """What one step's participant is thought to bear. Grows by one with each answer, and is halved by trouble.
+    """What one step's participant is thought to bear. Grows by one with each answer, and is halved when of what came
+    last more was trouble.
 
     When it is down to one command, that is a probe: after each that fails, the next is sent twice as much later.
     """
 
-    __slots__ = ("_cut_ms", "_limit", "_probe_ms", "opens_ms", "size")
+    __slots__ = ("_answers", "_cut_ms", "_limit", "_probe_ms", "_troubles", "opens_ms", "size")
 
-    def __init__(self, limit: int) -> None:
-        self._limit = self.size = limit
+    def __init__(self, limit: int, size: int) -> None:
+        self._limit = limit
+        self.size = size
         self._cut_ms = self._probe_ms = self.opens_ms = 0
+        self._answers = self._troubles = 0
 
     def answered(self) -> None:
+        self._answers += 1
+        self._fade()
         self._probe_ms = self.opens_ms = 0
         if self.size < self._limit:
             self.size += 1
 
     def troubled(self, now_ms: int) -> None:
-        if self.size > 1 and abs(now_ms - self._cut_ms) >= _CUT_PAUSE_MS:
+        self._troubles += 1
+        self._fade()
+        if self.size > 1 and self._troubles > self._answers and abs(now_ms - self._cut_ms) >= _CUT_PAUSE_MS:
             self.size //= 2
             self._cut_ms = now_ms
-        if self.size == 1:
+            self._answers = self._troubles = 0
+        if self.size == 1 and now_ms >= self.opens_ms:  # else it was sent before the probe
             self._probe_ms = min(2 * self._probe_ms, _LONGEST_PROBE_MS) or _FIRST_PROBE_MS
             self.opens_ms = now_ms + self._probe_ms
+
+    def _fade(self) -> None:
+        if self._answers + self._troubles > _REMEMBERED:
+            self._answers //= 2
+            self._troubles //= 2
 
 
 class Gate:
@@ -101,5 +115,7 @@ class Gate:
     def _window(self, step: str) -> _Window:
         found = self._windows.get(step)
         if found is None:
-            found = self._windows[step] = _Window(self._limit)
+            # A process that begins with sagas that wait below the limit finds a participant in trouble.
+            size = max(1, min(self._limit, self._asked.get(step, 0))) if self._waiting.get(step) else self._limit
+            found = self._windows[step] = _Window(self._limit, size)
         return found

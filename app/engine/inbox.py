@@ -57,7 +57,9 @@ class Inbox:
             if len(messages) <= room:
                 taken[number] = self._records.pop(number)
             elif room > 0:
-                taken[number], self._records[number] = messages[:room], messages[room:]
+                taken[number] = messages[:room]
+                del self._records[number]  # so that the rest comes after the other partitions
+                self._records[number] = messages[room:]
             room -= len(taken.get(number, ()))
         self.waiting -= self._most - room
         self._bytes -= sum(len(message) for messages in taken.values() for message in messages)

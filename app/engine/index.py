@@ -24,6 +24,7 @@ _QUEUE = b"\x00queue"
 _LAST = (1 << 64) - 1
 _AHEAD_MS = 120_000
 _CHUNK = 10_000
+_MOST_OVERDUE = 50_000  # in memory; the rest can wait on disk
 
 Scan = Callable[[bytes, bytes], Iterator[bytes]]
 """Keys on disk, from one up to another."""
@@ -50,9 +51,6 @@ class Written:
     counts: bytes
 
 
-FIRST_DUE = _DUE
-
-
 class Index:
     """The index of one partition: what is near in time in memory, and what is to be written with the next save."""
 
@@ -65,6 +63,7 @@ class Index:
         self._passed_ms = 0
         self._ticket = 0
         self._next: dict[str, deque[tuple[bytes, bytes]]] = {}
+        self._called: dict[str, bytes] = {}  # the last ticket of each queue whose turn it was; it may be on disk still
 
     def load(self, counts: bytes) -> None:
         """Takes over the counts that were written last."""
@@ -95,7 +94,9 @@ class Index:
     def look_ahead(self, now_ms: int) -> None:
         """Watches the next due times; only while all that was changed is on disk."""
         timers = self.timers
-        if timers.until_ms > now_ms + _AHEAD_MS // 2:
+        first = timers.next_ms()
+        behind = first is not None and first <= now_ms and len(timers) >= _MOST_OVERDUE
+        if behind or timers.until_ms > now_ms + _AHEAD_MS // 2:
             return
         until = now_ms + _AHEAD_MS
         keys = self._scan(_due_key(timers.until_ms, b""), _due_key(until, b""))
@@ -110,12 +111,14 @@ class Index:
         """Whose turn it is to be let in; it may wait no more. Only while all that was changed is on disk."""
         tickets = self._next.get(step)
         if not tickets:
-            found = islice(self._scan(_queue_key(step, 0, b""), _queue_key(step, _LAST, b"")), _CHUNK)
-            start = len(_queue_key(step, 0, b""))
+            first = _queue_key(step, 0, b"")
+            start, behind = len(first), self._called.get(step, first) + b"\x00"
+            found = islice(self._scan(behind, _queue_key(step, _LAST, b"")), _CHUNK)
             tickets = self._next[step] = deque((ticket, ticket[start:]) for ticket in found)
         if not tickets:
             return None
         ticket, key = tickets.popleft()
+        self._called[step] = ticket
         self._deletes.append(ticket)
         return key
 
@@ -131,6 +134,9 @@ class Index:
 
 def _due_key(due: int, key: bytes) -> bytes:
     return _DUE + due.to_bytes(8, "big") + key
+
+
+FIRST_DUE = _due_key(0, b"")
 
 
 def _due_entry(key: bytes) -> tuple[int, bytes]:

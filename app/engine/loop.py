@@ -49,7 +49,7 @@ class Loop:
         self._lanes = lanes
         self._context = context
         self._clock = clock
-        self._duties = Duties(ownership, self._inbox, horizon, keeper)
+        self._duties = Duties(ownership, horizon, keeper)
         self._held: dict[Lane, frozenset[int]] = {}
         self._active = self._tidied = time.monotonic()
 
@@ -77,6 +77,7 @@ class Loop:
             lane.wait()
         self._held.clear()
         self._inbox.clear()
+        self._duties.clear()
 
     def _patience(self) -> float:
         """Seconds to wait for a record: fewer while something else is to be done."""

@@ -53,17 +53,23 @@ def identity(admin: AdminClient, topic: str, timeout: float) -> str:
     return str(future.result().topic_id)
 
 
-def starts(committed: Mapping[Place, int], limits: Bounds, changelog: str, events: str) -> dict[Place, int]:
-    """Where to begin to read. Raises UnsafeStart rather than begin with less state than was decided."""
+def starts(
+    committed: Mapping[Place, int], limits: Bounds, changelog: str, events: str, decided: Callable[[int], bool]
+) -> dict[Place, int]:
+    """Where to begin to read. Raises UnsafeStart rather than begin with less state than was decided.
+
+    `decided` tells whether a partition of the events has a committed record: limits count aborted ones too.
+    """
     found: dict[Place, int] = {}
     for partition in {number for _, number in committed}:
         own = {key: offset for key, offset in committed.items() if key[1] == partition}
-        _check_state(own, limits, changelog, events, partition)
+        _check_state(own, limits, changelog, partition)
+        _check_history(limits, changelog, events, partition, decided)
         found.update({key: _start(key, offset, limits[key]) for key, offset in own.items()})
     return found
 
 
-def _check_state(own: Mapping[Place, int], limits: Bounds, changelog: str, events: str, partition: int) -> None:
+def _check_state(own: Mapping[Place, int], limits: Bounds, changelog: str, partition: int) -> None:
     has_state = limits[changelog, partition][1] > 0
     if has_state and all(offset == NONE_COMMITTED for offset in own.values()):
         raise UnsafeStart(
@@ -76,7 +82,10 @@ def _check_state(own: Mapping[Place, int], limits: Bounds, changelog: str, event
                 f"{topic}[{partition}] has records, but the group has no committed offset for it, as it has for other "
                 "inputs: set it by hand, to the beginning if this input is new"
             )
-    if not has_state and limits[events, partition][1] > 0:
+
+
+def _check_history(limits: Bounds, changelog: str, events: str, partition: int, decided: Callable[[int], bool]) -> None:
+    if limits[changelog, partition][1] == 0 and limits[events, partition][1] > 0 and decided(partition):
         raise UnsafeStart(
             f"{events}[{partition}] has decisions, but {changelog}[{partition}] is empty: the state was lost, "
             "rebuild the changelog from the events before going on"

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from quixstreams.kafka import BaseConsumer
 
@@ -26,9 +26,9 @@ class Lost(Ended):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Which versions of the saga are known, and how many commands of a step a partition may have outstanding."""
+    """Which definitions are known (as `order/1`), and how many commands of a step a partition may have outstanding."""
 
-    versions: frozenset[int]
+    definitions: frozenset[str]
     step_limit: int
 
 
@@ -64,7 +64,7 @@ class Ownership:
         own = [(topic, number) for topic in (self._changelog, self._events) for number in numbers]
         admin = AdminClient(self._clients.plain())
         limits = bounds(admin, [*committed, *own], self._clients.patience)
-        self.positions = starts(committed, limits, self._changelog, self._events)
+        self.positions = starts(committed, limits, self._changelog, self._events, self._decided)
         self._reading = [TopicPartition(topic, number, offset) for (topic, number), offset in self.positions.items()]
         self._consumer.assign(self._reading)
         self._consumer.pause(self._reading)
@@ -94,11 +94,11 @@ class Ownership:
     def _check_versions(self) -> None:
         """Nobody may be under way in a definition that is not there any more."""
         live = sum((store.index.census.live for store in self.stores.values()), Counter())
-        for version, count in sorted((+live).items()):
-            if int(version) not in self._policy.versions:
+        for definition, count in sorted((+live).items()):
+            if definition not in self._policy.definitions:
                 raise UnsafeStart(
-                    f"{count} sagas of version {version} are under way, but this process does not know that version: "
-                    "keep its definition beside the new one until they have ended"
+                    f"{count} under way in {definition}, but this process knows only "
+                    f"{', '.join(sorted(self._policy.definitions))}: keep their definition until they have ended"
                 )
 
     def _whole(self, partitions: list[TopicPartition]) -> list[int]:
@@ -114,6 +114,17 @@ class Ownership:
                     "stop all pods of the group, then start them with the same version of the topology"
                 )
         return sorted(topics)
+
+    def _decided(self, number: int) -> bool:
+        """Whether any decision of a partition was committed."""
+        settings = {"isolation.level": "read_committed", "enable.partition.eof": True, "enable.auto.commit": False}
+        reader = Consumer({**self._clients.plain(), "group.id": self._clients.group, **settings})
+        try:
+            reader.assign([TopicPartition(self._events, number, OFFSET_BEGINNING)])
+            first = reader.poll(self._clients.patience)
+            return first is None or first.error() is None  # in doubt there was one
+        finally:
+            reader.close()
 
     def _seed(self, fresh: list[Place]) -> None:
         """From now on a missing offset means that it was lost."""

@@ -66,9 +66,10 @@ class Restore:
     def _take_in(self, partition: int, changed: list[Document], offset: int) -> None:
         try:
             self._stores[partition].restore(changed, offset)
-        except ValueError as error:
+        except (ValueError, TypeError, AttributeError) as error:  # the codec checks no types of values
+            what = error if isinstance(error, ValueError) else f"not a saga's state: {type(error).__name__}"
             raise UnsafeStart(
-                f"{self._changelog}[{partition}] has a record before offset {offset} that is {error}: "
+                f"{self._changelog}[{partition}] has a record before offset {offset} that is {what}: "
                 "another program, or another version of this one, has written there; find out which"
             ) from error
 

@@ -9,7 +9,7 @@ from app.engine.store import PartitionStore
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The sagas of one partition: under way by version, ended and remembered, waiting for a person; and by step the
+    """The sagas of one partition: under way by definition, ended and remembered, waiting for a person; and by step the
     commands outstanding, the sagas that wait for room, and how many commands the participant bears where it was in
     trouble; when the next is due (ms since 1970); and the bytes on disk."""
 

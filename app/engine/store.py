@@ -1,40 +1,25 @@
 """The state of one partition: RocksDB on disk, what was used last in memory, and how much of the changelog is in it."""
 
-import logging
-import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import cast
 
-from rocksdict import BlockBasedOptions, Options, Rdict, WriteBatch
+from rocksdict import WriteBatch
 
-from app.engine.errors import Ended, Refused
+from app.engine.folder import is_broken, opened, spoil
 from app.engine.gate import Gate
 from app.engine.index import FIRST_DUE, Index, Marks, Written, marks_of
 from app.engine.timers import Timers
 from app.saga.facts import fact
-from app.saga.state import Progress, due_ms
+from app.saga.state import Progress, Waiting, due_ms, leg_of
 from app.wire.statedoc import decode, encode
-
-log = logging.getLogger(__name__)
 
 # No order id has a NUL byte, so no saga's key can be taken for one of these, or for one of the index.
 _OFFSET = b"\x00changelog-offset"
-_CHANGELOG = b"\x00changelog-id"
 _COUNTS = b"\x00counts"
-_WRITE_BUFFER_BYTES = 16 << 20
-_BROKEN = "BROKEN"  # a file of this name in the folder: what is there can't be read
 
 Document = tuple[bytes, bytes | None]
 """A key and the document of its saga; None: it is forgotten."""
-
-
-class BrokenStore(Refused):
-    """The folder can't be used as it is; the message says what to do."""
-
-
-class SpoiledStore(Ended):
-    """What is on disk can't be read any more: it is made anew at the next start."""
 
 
 @fact
@@ -43,6 +28,10 @@ class Changes:
 
     documents: list[Document]
     index: Written
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to save."""
+        return bool(self.documents or self.index.deletes or self.index.passed > FIRST_DUE)
 
 
 class PartitionStore:
@@ -54,12 +43,12 @@ class PartitionStore:
 
     def __init__(self, folder: Path, changelog: str, cached: int, limit: int) -> None:
         self.folder = folder
-        self.due_ms: int | None = None  # when somebody is due next, as last asked for
+        self.due_ms: int | None = None  # when somebody is due next, as last looked at
         self._cached = cached
         self._cache: dict[bytes, Progress | None] = {}
         self._marks: dict[bytes, Marks] = {}  # of what is in the cache, as last counted
         self._before: dict[bytes, Progress | None] = {}  # of what was set since the last changes
-        self._db = self._opened(changelog.encode())
+        self._db = opened(folder, changelog)
         self.index = Index(self._scan)
         counts = self._read(_COUNTS)
         if counts is not None:
@@ -94,35 +83,51 @@ class PartitionStore:
 
     def next_ms(self) -> int:
         """When (ms since 1970) somebody is due, is let in, or the next due times are to be looked at; may be past."""
-        self.due_ms = self.timers.next_ms()
+        self.due_ms = self.timers.next_ms() if self.timers else None
         times = (self.due_ms, self.gate.next_ms(), self.timers.until_ms)
         return min(time for time in times if time is not None)
 
     def look_ahead(self, now_ms: int) -> None:
         """Watches the next due times; only while all that was changed is saved."""
         self.index.look_ahead(now_ms)
+        self.timers.settle(now_ms)
+        self.due_ms = self.timers.next_ms() if self.timers else None
+        self._shrink()
 
     def due(self, until_ms: int, most: int) -> Iterator[tuple[int, bytes]]:
-        """Up to so many (due time, key) that are due by then, the earliest first; each must be seen to at once."""
-        timers, found = self.timers, 0
-        while found < most and (taken := timers.take(until_ms)) is not None:
+        """The (due time, key) that are due by then, the earliest first; each must be seen to at once.
+
+        Up to so many are looked at: some may be overtaken.
+        """
+        timers = self.timers
+        for _ in range(most):
+            taken = timers.take(until_ms)
+            if taken is None:
+                return
             due, key = taken
             progress = self.get(key)
             really = due_ms(progress.state) if progress is not None else None
             if really == due:
-                found += 1
                 yield due, key
             else:
                 timers.note(key, really)
 
     def let_in(self, now_ms: int, most: int) -> Iterator[tuple[str, bytes]]:
-        """Up to so many (step, key) that waited for room, which there is now, the first in the queue first."""
+        """The (step, key) that waited for room, which there is now, the first in the queue first.
+
+        Up to so many tickets of each step are looked at: those whose owners wait no more take no room.
+        """
         for step, free in self.gate.open(now_ms).items():
-            for _ in range(min(free, most)):
-                key = self.index.next_in_queue(step)
-                if key is None:
-                    break
-                yield step, key
+            counted = looked_at = 0  # who stopped waiting in this batch is counted still
+            while counted < free and looked_at < most and (key := self.index.next_in_queue(step)) is not None:
+                looked_at += 1
+                if self._waits(key, step):
+                    counted += 1
+                    yield step, key
+                elif key in self._before:
+                    counted += 1
+            if counted < free and looked_at < most:
+                raise spoil(self.folder, f"{free - counted} sagas more should wait for {step}")
 
     def changes(self) -> Changes:
         """What was set since the last time: one document for each key, in the order of the first set."""
@@ -174,6 +179,10 @@ class PartitionStore:
         """Lets go of the folder."""
         self._db.close()
 
+    def _waits(self, key: bytes, step: str) -> bool:
+        progress = self.get(key)
+        return progress is not None and isinstance(leg_of(getattr(progress.state, "legs", ()), step), Waiting)
+
     def _read(self, key: bytes) -> bytes | None:
         try:
             return cast("bytes | None", self._db.get(key))
@@ -192,10 +201,7 @@ class PartitionStore:
             raise self._spoiled(error) from error
 
     def _spoiled(self, error: Exception) -> Exception:
-        if not _is_broken(error):
-            return error
-        (self.folder / _BROKEN).touch()
-        return SpoiledStore(f"the state in {self.folder} can't be read, and is made anew at the next start: {error}")
+        return spoil(self.folder, str(error)) if is_broken(error) else error
 
     def _shrink(self) -> None:
         excess = len(self._cache) - self._cached
@@ -204,62 +210,3 @@ class PartitionStore:
                 if key not in self._before:
                     del self._cache[key]
                     self._marks.pop(key, None)
-
-    def _opened(self, changelog: bytes) -> Rdict:
-        """The store with what it has, or an empty one when that can't be used."""
-        there = self.folder.exists()
-        db = None if (self.folder / _BROKEN).exists() else _open(self.folder)
-        if db is not None:
-            if _is_of(db, changelog):
-                return db
-            db.close()
-        if there:
-            log.warning("local state can't be used, and is made anew", extra={"folder": str(self.folder)})
-        shutil.rmtree(self.folder)
-        made = Rdict(str(self.folder), _options())
-        made.put(_CHANGELOG, changelog)
-        return made
-
-
-def _is_of(db: Rdict, changelog: bytes) -> bool:
-    try:
-        return bool(db.get(_CHANGELOG) == changelog)
-    except Exception as error:  # rocksdict raises nothing narrower
-        if not _is_broken(error):
-            raise
-        return False
-
-
-def make_folder(folder: Path) -> None:
-    """Makes a folder for state, unless it is there. Raises BrokenStore."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BrokenStore(
-            f"make {folder} writable, or set SAGA_STATE_DIR to a folder that is: {error.strerror}"
-        ) from error
-
-
-def _open(folder: Path) -> Rdict | None:
-    """Opens or makes the store; None when it is broken. Raises BrokenStore."""
-    make_folder(folder)
-    try:
-        return Rdict(str(folder), _options())
-    except Exception as error:  # rocksdict raises nothing narrower
-        if _is_broken(error):
-            return None
-        raise BrokenStore(f"the state in {folder} can't be opened ({error}); is another process using it?") from error
-
-
-def _is_broken(error: Exception) -> bool:
-    return str(error).startswith("Corruption") or "No such file" in str(error)
-
-
-def _options() -> Options:
-    options = Options(raw_mode=True)
-    options.create_if_missing(True)
-    options.set_write_buffer_size(_WRITE_BUFFER_BYTES)
-    table = BlockBasedOptions()
-    table.set_bloom_filter(10, block_based=False)
-    options.set_block_based_table_factory(table)
-    return options

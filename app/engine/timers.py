@@ -1,7 +1,7 @@
 """Which keys wait for the time, by when: the near part of the index that the store keeps on disk."""
 
 from collections.abc import Iterable
-from heapq import heapify, heappop, heappush
+from heapq import heapify, heappop, heappush, heapreplace
 
 _SLACK = 1000
 _BUCKET_BITS = 16
@@ -21,8 +21,10 @@ class Timers:
     def __init__(self) -> None:
         self.until_ms = 0
         self._due: dict[bytes, int] = {}
-        # Overtaken entries stay until they come up or are the most of all: with long time-outs they would pile up.
+        # Whoever waits has an entry no later than its due time. Most due times move to be later, which costs nothing
+        # until the entry comes up; those overtaken stay until then, or until they are the most of all.
         self._heap: list[tuple[int, bytes]] = []
+        self._entry: dict[bytes, int] = {}
 
     def __len__(self) -> int:
         return len(self._due)
@@ -31,11 +33,15 @@ class Timers:
         """From now on the key waits for that time; for None, or a time that is far away, it is not watched here."""
         if due_ms is None or bucket(due_ms) >= self.until_ms:
             self._due.pop(key, None)
-        elif self._due.get(key) != due_ms:
+        else:
             self._due[key] = due_ms
-            heappush(self._heap, (due_ms, key))
+            entry = self._entry.get(key)
+            if entry is None or due_ms < entry:
+                self._entry[key] = due_ms
+                heappush(self._heap, (due_ms, key))
         if len(self._heap) > 2 * len(self._due) + _SLACK:
             self._heap = [(due, key) for key, due in self._due.items()]
+            self._entry = dict(self._due)
             heapify(self._heap)
 
     def extend(self, entries: Iterable[tuple[int, bytes]], until_ms: int) -> None:
@@ -46,19 +52,31 @@ class Timers:
                 self.note(key, due_ms)
 
     def next_ms(self) -> int | None:
-        """The earliest due time."""
-        while self._heap and not self._counts(*self._heap[0]):
-            heappop(self._heap)
+        """The earliest due time, or an earlier one that has moved since; what is settled has not."""
         return self._heap[0][0] if self._heap else None
+
+    def settle(self, until_ms: int) -> None:
+        """From now on `next_ms` is a due time, if it is before that time."""
+        heap = self._heap
+        while heap and heap[0][0] <= until_ms:
+            entry, key = heap[0]
+            due = self._due.get(key)
+            if due == entry:
+                return
+            if due is None or self._entry[key] != entry:
+                heappop(heap)
+            else:
+                self._entry[key] = due
+                heapreplace(heap, (due, key))
+            if due is None and self._entry.get(key) == entry:
+                del self._entry[key]
 
     def take(self, until_ms: int) -> tuple[int, bytes] | None:
         """The (due time, key) that is due by then, the earliest one; it is watched no more."""
+        self.settle(until_ms)
         due = self.next_ms()
         if due is None or due > until_ms:
             return None
         key = heappop(self._heap)[1]
-        del self._due[key]
+        del self._due[key], self._entry[key]
         return due, key
-
-    def _counts(self, due_ms: int, key: bytes) -> bool:
-        return self._due.get(key) == due_ms

@@ -1,9 +1,9 @@
 """One record, from its bytes to all that it leads to: read, decide, write. What the topology's stateful step runs."""
 
-from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Protocol
 
 from app.saga.decide import decide
+from app.saga.definition import Saga
 from app.saga.facts import fact
 from app.saga.identity import Direction, command_id
 from app.saga.messages import Failed, Input, Refused, RoomFor, Succeeded, TimerDue, Undone
@@ -17,8 +17,7 @@ from app.wire.reader import Reader
 from app.wire.writer import Cause, Origin, Out, dead_letter, input_cause, timer_cause, write
 
 DEADLINE = "deadline"
-_ANSWERS = (Succeeded, Refused, Undone)
-_NEWS = (Failed, TimerDue)
+_REPLIES = (Succeeded, Refused, Undone, Failed)
 
 
 @fact
@@ -92,7 +91,10 @@ class Turns:
         progress = state.get()
         if progress is None:
             return []
-        cause = _timer(saga_id, progress.state, due_ms)
+        cause = _Timers(self._versions.of(progress.state), saga_id, progress.state).due(due_ms)
+        step, _, kind = cause.fields["timer"].partition(":")
+        if kind.endswith(":timeout"):
+            state.gate.troubled(step, at_ms)
         return self._decide(saga_id, progress, TimerDue(due_ms), cause, state, at_ms)
 
     def admit(self, saga_id: str, step: str, state: KeyState, at_ms: int) -> list[Out]:
@@ -100,7 +102,7 @@ class Turns:
         progress = state.get()
         if progress is None:
             return []
-        cause = _room(saga_id, progress.state, step, at_ms)
+        cause = _Timers(self._versions.of(progress.state), saga_id, progress.state).room(step, at_ms)
         return self._decide(saga_id, progress, RoomFor(step), cause, state, at_ms)
 
     def _decide(
@@ -111,26 +113,17 @@ class Turns:
         verdict = decide(saga, saga_id, progress, given, at_ms, gate.has_room, gate.bears)
         if isinstance(verdict, Decision):
             state.set(verdict.progress)
-            if isinstance(given, _ANSWERS):
-                if verdict.events[0]["type"] != "saga.reply.ignored":
+            if isinstance(given, _REPLIES) and verdict.events[0]["type"] != "saga.reply.ignored":
+                if isinstance(given, Failed) and given.retryable:
+                    gate.troubled(given.step, at_ms)
+                else:
                     gate.answered(given.step)
-            elif isinstance(given, _NEWS) and cause.fields.get("timer") != DEADLINE:
-                for step in _troubled(verdict.events):
-                    gate.troubled(step, at_ms)
             return write(saga, saga_id, verdict, cause, at_ms)
         if isinstance(verdict, Unacceptable):
             raise Bad(verdict.code, verdict.message)
         if isinstance(verdict, Forgotten):
             state.forget()
         return []
-
-
-def _troubled(events: list[Any]) -> Iterator[str]:
-    """The steps whose participants did not do what they were asked."""
-    for event in events:
-        kind = event["type"].rpartition(".")[2]
-        if kind == "timed_out" or (kind == "failed" and event["retryable"]):
-            yield event["step"]
 
 
 def _sent_on(topic: str, home: int, record: Record) -> Out:
@@ -141,28 +134,44 @@ def _sent_on(topic: str, home: int, record: Record) -> Out:
     return Out(topic, record.key, record.value, headers, home)
 
 
-def _timer(saga_id: str, state: State, due_ms: int) -> Cause:
-    """A timer as a cause: its name says which attempt it followed, and what it ended."""
-    if not isinstance(state, UNDER_WAY):
-        return timer_cause("forget", due_ms, saga_id)
-    if isinstance(state, Running) and state.deadline_ms == due_ms:
-        asked = [leg for leg in state.legs if leg.attempt]
-        before = command_id(saga_id, asked[-1].step, "do", asked[-1].attempt) if asked else saga_id
-        return timer_cause(DEADLINE, due_ms, before)
-    for leg in state.legs:
-        if isinstance(leg, TIMED) and leg.due_ms == due_ms:
-            kind = "pause" if isinstance(leg, Pausing) else "timeout"
-            return _of_attempt(saga_id, state, leg.step, leg.attempt, kind, due_ms)
-    return timer_cause("overtaken", due_ms, saga_id)
+@fact
+class _Timers:
+    """Causes that are no message. They are called after the attempt before, of which what they lead to is told."""
 
+    saga: Saga
+    id: str
+    state: State
 
-def _room(saga_id: str, state: State, step: str, at_ms: int) -> Cause:
-    """Room as a cause: it came just now."""
-    leg = leg_of(getattr(state, "legs", ()), step)
-    return _of_attempt(saga_id, state, step, leg.attempt if leg is not None else 0, "room", at_ms)
+    def due(self, due_ms: int) -> Cause:
+        """A time that has come: what it ended."""
+        state = self.state
+        if not isinstance(state, UNDER_WAY):
+            return timer_cause("forget", due_ms, self.id)
+        if isinstance(state, Running) and state.deadline_ms == due_ms:
+            leg = next((leg for leg in reversed(state.legs) if leg.attempt), state.legs[0])
+            return timer_cause(DEADLINE, due_ms, self._before(leg.step, leg.attempt))
+        for leg in state.legs:
+            if isinstance(leg, TIMED) and leg.due_ms == due_ms:
+                return self._of(leg.step, leg.attempt, "pause" if isinstance(leg, Pausing) else "timeout", due_ms)
+        return timer_cause("overtaken", due_ms, self.id)
 
+    def room(self, step: str, at_ms: int) -> Cause:
+        """Room at a participant: it came just now."""
+        leg = leg_of(self.state.legs, step) if isinstance(self.state, UNDER_WAY) else None
+        return self._of(step, leg.attempt if leg is not None else 0, "room", at_ms)
 
-def _of_attempt(saga_id: str, state: State, step: str, attempt: int, kind: str, due_ms: int) -> Cause:
-    direction: Direction = "do" if isinstance(state, Running) else "undo"
-    command = command_id(saga_id, step, direction, attempt) if attempt else saga_id  # nothing was asked before
-    return timer_cause(f"{step}:{direction}:{attempt}:{kind}", due_ms, command)
+    def _of(self, step: str, attempt: int, kind: str, due_ms: int) -> Cause:
+        return timer_cause(f"{step}:{self._direction}:{attempt}:{kind}", due_ms, self._before(step, attempt))
+
+    def _before(self, step: str, attempt: int) -> str:
+        """The attempt before; of the first one of an undo its do, and of a do that of a step before it, if any."""
+        if attempt:
+            return command_id(self.id, step, self._direction, attempt)
+        if self._direction == "undo":
+            return command_id(self.id, step, "do", 1)
+        before = [one.name for one in self.saga.steps if one.name in self.saga.earlier[step]]
+        return command_id(self.id, before[-1], "do", 1) if before else self.id
+
+    @property
+    def _direction(self) -> Direction:
+        return "do" if isinstance(self.state, Running) else "undo"

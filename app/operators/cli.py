@@ -3,7 +3,7 @@
 import getpass
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated
 from uuid import uuid4
@@ -28,6 +28,7 @@ WRONG = 2  # exit code: what was given can't be right
 Order = Annotated[str, typer.Argument(help="The order's id.")]
 Reason = Annotated[str, typer.Option(help="Why; it stays in the order's history.")]
 Operator = Annotated[str | None, typer.Option(help="Who; it stays there too. Default: the login name.")]
+Step = Annotated[str | None, typer.Option(help="Which step, where several are stuck.")]
 Wait = Annotated[int, typer.Option(min=0, max=3600, help="Seconds for what comes of it; 0 doesn't wait.")]
 Patience = Annotated[int, typer.Option("--wait", min=1, max=3600, help="Seconds without any progress.")]
 Bootstrap = Annotated[str | None, typer.Option(help="Kafka brokers: host:port. Default: SAGA_KAFKA_BOOTSTRAP.")]
@@ -39,12 +40,13 @@ def retry(
     order: Order,
     reason: Reason,
     operator: Operator = None,
+    step: Step = None,
     wait: Wait = 30,
     bootstrap: Bootstrap = None,
     prefix: Prefix = None,
 ) -> None:
     """Have what is stuck in an order asked for again, with fresh attempts."""
-    _operate(Retry, order, (operator, reason), wait, (bootstrap, prefix))
+    _operate(lambda id, who, why: Retry(id, who, why, step), order, (operator, reason), wait, (bootstrap, prefix))
 
 
 @app.command()
@@ -52,12 +54,13 @@ def skip(
     order: Order,
     reason: Reason,
     operator: Operator = None,
+    step: Step = None,
     wait: Wait = 30,
     bootstrap: Bootstrap = None,
     prefix: Prefix = None,
 ) -> None:
     """Take what is stuck in an order as done by hand, and go on."""
-    _operate(Skip, order, (operator, reason), wait, (bootstrap, prefix))
+    _operate(lambda id, who, why: Skip(id, who, why, step), order, (operator, reason), wait, (bootstrap, prefix))
 
 
 @app.command()
@@ -97,7 +100,7 @@ def stuck(
 
 
 def _operate(
-    kind: type[Retry | Skip | Compensate],
+    wanted: Callable[[str, str, str], Operation],
     order: str,
     words: tuple[str | None, str],
     wait: int,
@@ -108,7 +111,7 @@ def _operate(
 
     operator, reason = words
     with _plain_errors():
-        wish: Operation = kind(str(uuid4()), operator if operator is not None else _login(), reason)
+        wish = wanted(str(uuid4()), operator if operator is not None else _login(), reason)
         record = operation(order, wish, time.time_ns() // 1_000_000)
         answer = operate(_site(*where), order, wish.id, record, wait)
     typer.echo(plain(answer.sentence))

@@ -89,7 +89,7 @@ def _started(saga: Saga, state: Any, event: Started) -> State:
     if type(state) is not NotStarted:
         raise AttributeError("it has started already")
     kept = {name: value for name, value in event["order"].items() if name != "order_id"}
-    facts = Facts(saga.version, event["digest"], event["at_ms"], kept, {})
+    facts = Facts(saga.name, saga.version, event["digest"], event["at_ms"], kept, {})
     return Running(facts, event.get("deadline_ms"), _begin(step.name for step in saga.roots))
 
 
@@ -111,14 +111,14 @@ def _asked_to_undo(_: Saga, state: Any, event: CompensationRequested) -> State:
 
 
 def _succeeded(saga: Saga, state: Any, event: StepSucceeded) -> State:
-    step = saga.step(event["step"])
+    step = saga.step(_leg(state, event["step"]).step)
     return _done(saga, state, step, {**state.facts.results, step.result: event["result"]})
 
 
 def _done(saga: Saga, state: Any, step: Step, results: Mapping[str, str]) -> State:
     facts, needed = state.facts, saga.needed_after[step.name]
     order = {name: value for name, value in facts.order.items() if name in needed}
-    kept = Facts(facts.version, facts.digest, facts.started_ms, order, results)
+    kept = Facts(facts.saga, facts.version, facts.digest, facts.started_ms, order, results)
     legs = tuple([leg for leg in state.legs if leg.step != step.name])
     following: Iterable[str] = saga.next_after[step.name]
     if legs:
@@ -218,7 +218,7 @@ def _rolled_back(_: Saga, state: Any, event: WentBack) -> State:
 
 
 def _remembered(facts: Facts, results: Mapping[str, str]) -> Facts:
-    return Facts(facts.version, facts.digest, facts.started_ms, {}, results)
+    return Facts(facts.saga, facts.version, facts.digest, facts.started_ms, {}, results)
 
 
 _APPLY: dict[str, Callable[[Saga, Any, Any], State] | None] = {

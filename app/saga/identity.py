@@ -15,9 +15,9 @@ def command_id(saga_id: str, step: str, direction: Direction, attempt: int) -> s
     return f"{saga_id}:{step}:{direction}:{attempt}"
 
 
-def outcome_id(saga_id: str, seq: int) -> str:
+def outcome_id(saga_id: str, started_ms: int, seq: int) -> str:
     """The id of the outcome that the decision with this number led to; a decision leads to one at most."""
-    return f"{saga_id}:outcome:{seq}"
+    return f"{saga_id}:outcome:{started_ms}:{seq}"
 
 
 def attempt_of(command: str, effect: str) -> int | None:

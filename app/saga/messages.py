@@ -92,20 +92,22 @@ class Failed:
 
 @fact
 class Retry:
-    """An operator has what is stuck asked for again."""
+    """An operator has what is stuck asked for again: all of it, or one step."""
 
     id: str
     operator: str
     reason: str
+    step: str | None = None
 
 
 @fact
 class Skip:
-    """An operator takes what is stuck as done by hand."""
+    """An operator takes what is stuck as done by hand; where several steps are, one has to be named."""
 
     id: str
     operator: str
     reason: str
+    step: str | None = None
 
 
 @fact

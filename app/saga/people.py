@@ -8,9 +8,12 @@ from app.saga.turn import Turn
 
 def see_to(turn: Turn, wish: Retry | Skip) -> None:
     """What is stuck is asked for again with fresh attempts, or taken as done by hand."""
-    steps = [leg.step for leg in stuck(turn.state)]
+    all_stuck = [leg.step for leg in stuck(turn.state)]
+    steps = [step for step in all_stuck if wish.step in (None, step)]
     if not steps:
-        return refuse_operation(turn, wish)
+        return refuse(turn, wish, f"needs {wish.step} to be stuck" if all_stuck else "needs a saga that is stuck")
+    if len(steps) > 1 and isinstance(wish, Skip):
+        return refuse(turn, wish, f"needs the name of one step, as several are stuck: {', '.join(steps)}")
     turn.happen(operated(wish, steps=steps))
     return turn.go_on()
 
@@ -36,13 +39,18 @@ def refuse_operation(turn: Turn, wish: Operation) -> None:
     if isinstance(wish, Compensate):
         past = isinstance(turn.state, Running)
         needs = "a saga that can still go back" if past else "a saga that is running"
+    refuse(turn, wish, f"needs {needs}")
+
+
+def refuse(turn: Turn, wish: Operation, refusal: str) -> None:
+    """The operation changes nothing; it and why are recorded."""
     turn.happen(
         {
             "type": "saga.operation.refused",
             "operation": TYPE_OF[type(wish)],
             "operator": wish.operator,
             "reason": wish.reason,
-            "refusal": f"needs {needs}",
+            "refusal": refusal,
         }
     )
 

@@ -232,11 +232,12 @@ def _spot(leg: Leg | None) -> str:
 
 
 def _inputs(saga: Saga, state: State) -> Iterator[Input]:
-    """Everything that a saga can be told in a state; of times, rooms and replies those that it waits for, if any."""
+    """All that a saga can be told in a state; of times, rooms, replies and steps those that it waits for, if any."""
     order: Order = {"order_id": _ID, "customer_id": "", "total": {"currency": "EUR", "minor": 0}, "lines": []}
     yield from (Place("", order, digest) for digest in ("one", "other"))
     yield Cancel("", "")
     yield from (operation("", "", "") for operation in (Retry, Skip, Compensate))
+    yield from (operation("", "", "", leg.step) for leg in stuck(state) for operation in (Retry, Skip))
     due, last, idle = due_ms(state), saga.steps[-1].name, stuck(state) or not _legs(state)
     if due is not None or idle:
         yield TimerDue(due or 0)

@@ -28,6 +28,8 @@ def check(saga: "Saga") -> None:
 
 def flaws(saga: "Saga") -> Iterator[str]:
     """Everything that can't work."""
+    if type(saga.version) is not int or not 1 <= saga.version < 1 << 31:
+        yield "its version must be a whole number from 1 to 2147483647"
     yield from _names(saga)
     yield from _order(saga)
     for step in saga.steps:

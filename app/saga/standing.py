@@ -1,8 +1,8 @@
 """Answers that move nothing, the one that begins, and the one that forgets."""
 
 from app.saga.events import Started
-from app.saga.messages import Cancel, Input, Operation, Place, Reply, TimerDue
-from app.saga.state import UNDER_WAY, Completed, NotStarted, RolledBack
+from app.saga.messages import Cancel, Input, Operation, Place, Reply, Succeeded, TimerDue
+from app.saga.state import UNDER_WAY, Compensating, Completed, NotStarted, RolledBack
 from app.saga.turn import Turn
 from app.saga.verdict import FORGOTTEN, Forgotten, Unacceptable
 
@@ -41,6 +41,12 @@ def forget(turn: Turn, timer: TimerDue) -> Forgotten | None:
 def ignore(turn: Turn, reply: Reply) -> None:
     """A duplicate, late or unexpected reply changes nothing, and is recorded."""
     state, reason = turn.state, "nothing is awaited"
-    if isinstance(state, UNDER_WAY):
+    if (
+        isinstance(reply, Succeeded)
+        and isinstance(state, Compensating)
+        and not turn.saga.undoable.get(reply.step, True)
+    ):
+        reason = f"{reply.step} was taken as never done, and can't be undone: see to it"
+    elif isinstance(state, UNDER_WAY):
         reason = f"another answer of {' and '.join(leg.step for leg in state.legs)} is awaited"
     turn.happen({"type": "saga.reply.ignored", "reply": reply.type, "command": reply.command, "reason": reason})

@@ -57,13 +57,25 @@ LEGS: tuple[type[Leg], ...] = (Waiting, Asked, Pausing, Stuck)
 
 @fact
 class Facts:
-    """What a saga knows of its order: the fields still needed by a command to come, and the results of its steps."""
+    """What a saga knows: its definition's name and version, and of its order the fields still needed by a command to
+    come, and the results of its steps."""
 
+    saga: str
     version: int
     digest: str
     started_ms: int
     order: Mapping[str, Any]
     results: Mapping[str, str]
+
+    @property
+    def definition(self) -> str:
+        """What the saga goes by."""
+        return definition(self.saga, self.version)
+
+
+def definition(saga: str, version: int) -> str:
+    """A definition's name for people and for comparing: `order/1`."""
+    return f"{saga}/{version}"
 
 
 @fact

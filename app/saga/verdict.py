@@ -4,7 +4,7 @@ from typing import Literal
 
 from app.saga.events import Event
 from app.saga.facts import fact
-from app.saga.state import Progress
+from app.saga.state import Facts, NotStarted, Progress
 
 
 @fact
@@ -13,6 +13,14 @@ class Decision:
 
     events: list[Event]
     progress: Progress
+
+    @property
+    def facts(self) -> Facts:
+        """What the saga knows now."""
+        state = self.progress.state
+        if isinstance(state, NotStarted):
+            raise TypeError("a saga that took something in has started")
+        return state.facts
 
 
 @fact

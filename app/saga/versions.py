@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from app.saga.definition import Saga, Step
 from app.saga.soundness import Unsound
-from app.saga.state import FINAL, NotStarted, State
+from app.saga.state import FINAL, NotStarted, State, definition
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,11 @@ class Versions:
     def name(self) -> str:
         """What all of them are called."""
         return self.latest.name
+
+    @property
+    def definitions(self) -> frozenset[str]:
+        """What sagas of these definitions go by."""
+        return frozenset(definition(saga.name, saga.version) for saga in self.sagas)
 
     @property
     def steps(self) -> tuple[Step, ...]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any, get_args
 
 from app.saga.definition import Command, HasSteps, Step
-from app.saga.identity import Direction, command_id, effect_key
+from app.saga.identity import Direction, command_id, effect_key, outcome_id
 from app.wire import schemas
 from app.wire.bad import Code
 from app.wire.reader import Reader
@@ -180,7 +180,8 @@ def _received(type: str, also: Iterable[str]) -> Schema:
 
 def _sent(type: str) -> Schema:
     """Headers of what the orchestrator sends."""
-    return record(_headers(type, {"const": SOURCE.decode()}, text("o-1001:outcome:5")), ("traceparent", "tracestate"))
+    id = text(outcome_id("o-1001", MS["examples"][0], 5))
+    return record(_headers(type, {"const": SOURCE.decode()}, id), ("traceparent", "tracestate"))
 
 
 def _command_headers(saga: HasSteps) -> dict[str, Schema]:

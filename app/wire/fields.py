@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from app.saga.messages import Line, Money, Order
+from app.saga.soundness import NAME
 from app.wire.bad import Bad
 from app.wire.strict import Object
 
@@ -36,6 +37,14 @@ def order_id(source: Object) -> str:
     value = source.get("order_id")
     if type(value) is not str or ORDER_ID.fullmatch(value) is None:
         raise Bad("invalid", f"order_id must match {ORDER_ID.pattern}")
+    return value
+
+
+def step(source: Object) -> str:
+    """A step's name, of whatever saga: short, and fit to stand in a sentence."""
+    value = source.get("step")
+    if type(value) is not str or NAME.fullmatch(value) is None:
+        raise Bad("invalid", f"step must match {NAME.pattern}")
     return value
 
 

@@ -4,7 +4,7 @@ from unicodedata import category
 
 import orjson
 
-from app.saga.messages import TYPE_OF, Operation
+from app.saga.messages import TYPE_OF, Operation, Retry, Skip
 from app.wire import fields
 from app.wire.bad import Bad
 from app.wire.times import rfc3339
@@ -12,7 +12,8 @@ from app.wire.topics import OPERATIONS
 from app.wire.writer import Out
 
 SOURCE = b"/operator"
-_UNSEEN = ("Cc", "Cs")  # control characters, and halves of characters: what no UTF-8 has
+_UNSEEN = ("Cc", "Cs", "Zl", "Zp")  # controls, halves of characters, and what ends a line
+_TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # makes text read otherwise than it is
 
 
 def operation(order_id: str, wish: Operation, at_ms: int) -> Out:
@@ -22,6 +23,8 @@ def operation(order_id: str, wish: Operation, at_ms: int) -> Out:
         "operator": _words(wish.operator, "operator"),
         "reason": _words(wish.reason, "reason"),
     }
+    if isinstance(wish, Retry | Skip) and wish.step is not None:
+        value["step"] = fields.step({"step": wish.step})
     key = order_id.encode()
     headers = [
         ("ce_specversion", b"1.0"),
@@ -39,6 +42,6 @@ def _words(text: str, name: str) -> str:
     """A text that says something, and that every log and screen can show."""
     if not text.strip():
         raise Bad("invalid", f"{name} must not be empty")
-    if any(category(letter) in _UNSEEN for letter in text):
+    if any(category(letter) in _UNSEEN or letter in _TURNS for letter in text):
         raise Bad("invalid", f"{name} must be one line of text, without control characters")
     return fields.text({name: text}, name)

@@ -70,15 +70,23 @@ def _cancel(message: Envelope) -> Cancel:
 
 
 def _retry(message: Envelope) -> Retry:
-    return Retry(message.id, fields.text(message.data, "operator"), fields.text(message.data, "reason"))
+    return Retry(message.id, *_who_and_why(message), _one_step(message))
 
 
 def _skip(message: Envelope) -> Skip:
-    return Skip(message.id, fields.text(message.data, "operator"), fields.text(message.data, "reason"))
+    return Skip(message.id, *_who_and_why(message), _one_step(message))
 
 
 def _compensate(message: Envelope) -> Compensate:
-    return Compensate(message.id, fields.text(message.data, "operator"), fields.text(message.data, "reason"))
+    return Compensate(message.id, *_who_and_why(message))
+
+
+def _who_and_why(message: Envelope) -> tuple[str, str]:
+    return fields.text(message.data, "operator"), fields.text(message.data, "reason")
+
+
+def _one_step(message: Envelope) -> str | None:
+    return fields.step(message.data) if "step" in message.data else None
 
 
 def _replies(step: Step) -> dict[str, Parse]:

@@ -12,6 +12,7 @@ import orjson
 from app.saga.definition import HasSteps, Saga, Step
 from app.saga.events import Event, StepTimedOut
 from app.saga.messages import TYPE_OF, Compensate, Order, Retry, Skip
+from app.saga.soundness import NAME
 from app.saga.state import Facts, Waiting, Why
 from app.wire.fields import CURRENCY, MAX_LINES, MAX_MINOR, MAX_QUANTITY, MAX_TEXT, ORDER_ID
 from app.wire.statedoc import KINDS, LEG_KINDS
@@ -72,7 +73,7 @@ _PERHAPS_NEVER_ASKED = (StepTimedOut, Waiting)  # alone in that an attempt of 0 
 
 def values(saga: HasSteps) -> dict[str, Schema]:
     """The value of each message, by its `ce_type`."""
-    found = _inputs()
+    found = _inputs(saga)
     for one in saga.sagas:
         for step in one.steps:
             for type, schema in {**_commands(one, step), **_replies(step)}.items():
@@ -133,6 +134,7 @@ def state_document(saga: HasSteps) -> Schema:
     results = _results(saga)
     shared = {
         "seq": count(1),
+        "saga": {"enum": sorted({one.name for one in saga.sagas})},
         "version": count(1),
         "digest": _DIGEST,
         "started_ms": MS,
@@ -195,13 +197,16 @@ def _either(one: Schema, other: Schema) -> Schema:
     return {**one, "properties": {**one["properties"], **other["properties"]}, "required": required}
 
 
-def _inputs() -> dict[str, Schema]:
+def _inputs(saga: HasSteps) -> dict[str, Schema]:
     cancel = {"order_id": ORDER_KEY, "reason": text("changed my mind")}
+    step: Schema = {"type": "string", "pattern": f"^{NAME.pattern}$", "examples": [step.name for step in saga.steps]}
+    retry = {**_OPERATION, "step": {**step, "description": "Only this stuck step; without it all that are stuck."}}
+    skip = {**_OPERATION, "step": {**step, "description": "Which stuck step; needed where several are stuck."}}
     return {
         "order.place": _said("A shop places an order; the first valid one of an id starts its saga.", ORDER),
         "order.cancel": _said("A shop wants an order rolled back.", cancel),
-        TYPE_OF[Retry]: _said("An operator has what is stuck asked for again, with fresh attempts.", _OPERATION),
-        TYPE_OF[Skip]: _said("An operator takes what is stuck as done by hand.", _OPERATION),
+        TYPE_OF[Retry]: _said("An operator has what is stuck asked for again, with fresh attempts.", retry, ("step",)),
+        TYPE_OF[Skip]: _said("An operator takes what is stuck as done by hand.", skip, ("step",)),
         TYPE_OF[Compensate]: _said("An operator has a running saga rolled back.", _OPERATION),
     }
 

@@ -54,6 +54,7 @@ def encode(progress: Progress) -> bytes:
     document = {
         "state": _NAMES[kind],
         "seq": progress.seq,
+        "saga": facts.saga,
         "version": facts.version,
         "digest": facts.digest,
         "started_ms": facts.started_ms,
@@ -72,8 +73,8 @@ def decode(value: bytes) -> Progress:
         document = orjson.loads(value)
         take = document.pop
         made, seq = _TAKE[take("state")], take("seq")
-        version, digest, started_ms = take("version"), take("digest"), take("started_ms")
-        state = made(Facts(version, digest, started_ms, take("order", {}), take("results", {})), take)
+        saga, version, digest, started_ms = take("saga"), take("version"), take("digest"), take("started_ms")
+        state = made(Facts(saga, version, digest, started_ms, take("order", {}), take("results", {})), take)
         if not document:
             return Progress(seq, state)
     except (KeyError, TypeError, AttributeError, orjson.JSONDecodeError) as error:

@@ -64,10 +64,11 @@ def timer_cause(timer: str, due_ms: int, command: str) -> Cause:
 def write(saga: Saga, saga_id: str, decision: Decision, cause: Cause, at_ms: int) -> list[Out]:
     """The records of a decision taken at a time (ms since 1970): its events first, then what they make it send."""
     key, at, seq = saga_id.encode(), rfc3339(at_ms), decision.progress.seq
+    facts = decision.facts
     document = {
         "saga_id": saga_id,
-        "saga": saga.name,
-        "version": saga.version,
+        "saga": facts.saga,
+        "version": facts.version,
         "seq": seq,
         "at": at,
         "cause": cause.fields,
@@ -81,7 +82,7 @@ def write(saga: Saga, saga_id: str, decision: Decision, cause: Cause, at_ms: int
             headers.append(("ce_idempotencykey", effect.effect.encode()))
             out.append(Out(effect.topic, key, value, headers))
         else:
-            headers = _headers(outcome_id(saga_id, seq), effect.type, at, key, cause)
+            headers = _headers(outcome_id(saga_id, facts.started_ms, seq), effect.type, at, key, cause)
             out.append(Out(OUTCOMES.name, key, value, headers))
     return out
 

@@ -18,7 +18,7 @@ import typer
 from app.devkafka import DevKafkaError, LocalKafka, Profile
 from app.devkafka.lock import KAFKA_VERSION
 from tests.benchmarks.figures import Run
-from tests.benchmarks.peers import PRODUCT, STOCK, TUNED, Peer, driver, kafka_streams
+from tests.benchmarks.peers import PRODUCT, STOCK, TIMELESS, TUNED, Peer, driver, kafka_streams
 from tests.benchmarks.rounds import Plan, play
 from tests.benchmarks.site import PARTITIONS
 from tests.benchmarks.table import table, verdict
@@ -29,6 +29,7 @@ class Part(StrEnum):
 
     DRAIN = "drain"
     LATENCY = "latency"
+    TIMERS = "timers"  # what it costs to watch the time: a drain with and without
 
 
 def main(
@@ -50,7 +51,8 @@ def main(
 ) -> None:
     """Measure throughput and latency of the product beside its peers; about four minutes without Kafka Streams."""
     try:
-        runs = _measure(_plan(rounds, only, quick=quick), peers, json_file)
+        others = [PRODUCT, TIMELESS] if only is Part.TIMERS else _peers(peers)
+        runs = _measure(_plan(rounds, only, quick=quick), others, peers, json_file)
     except DevKafkaError as error:
         sys.exit(f"bench: {error}")
     sys.exit(any(run.wrong for run in runs))
@@ -62,12 +64,11 @@ def _plan(rounds: int, only: Part | None, *, quick: bool) -> Plan:
         rounds=1 if quick else rounds,
         warm_up_share=0.25 if quick else 1.0,
         drain=0 if only is Part.LATENCY else 3_000 if quick else 12_000,
-        rates=() if only is Part.DRAIN else rates,
+        rates=() if only in (Part.DRAIN, Part.TIMERS) else rates,
     )
 
 
-def _measure(plan: Plan, folder: Path | None, json_file: Path | None) -> Sequence[Run]:
-    peers = _peers(folder)
+def _measure(plan: Plan, peers: Sequence[Peer], folder: Path | None, json_file: Path | None) -> Sequence[Run]:
     with LocalKafka(profile=Profile.BENCH, say=_say) as kafka, tempfile.TemporaryDirectory() as home:
         loader = driver(folder, kafka.bootstrap, kafka.brokers[0].pid)
         _say(_circumstances(loader.name))

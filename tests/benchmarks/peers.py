@@ -32,6 +32,9 @@ class Peer:
 
 
 PRODUCT = Peer("order-saga", lambda _: [sys.executable, "-m", "topologies", "run"], warm_up=4_000)
+TIMELESS = Peer(
+    "without time-outs", lambda _: [sys.executable, "-m", "tests.benchmarks.timeless", "run"], warm_up=4_000
+)
 STOCK = Peer("stock", lambda _: _stock("1.0"), warm_up=1_000, follows=False)  # the library's own poll time-out
 TUNED = Peer("tuned stock", lambda _: _stock("0.01"), warm_up=4_000)
 

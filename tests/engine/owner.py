@@ -12,10 +12,13 @@ from quixstreams.kafka import BaseConsumer
 
 from app.engine import admin
 from app.engine.clients import Clients
-from app.engine.ownership import Ownership
+from app.engine.ownership import Ownership, Policy
+from app.saga.versions import Versions
 from app.wire.topics import STATE, Topics
 from tests.devkafka.support import LIMIT, until
 from topologies.order import ORDER
+
+POLICY = Policy(Versions((ORDER,)).definitions, step_limit=1000)
 
 
 class Owner:
@@ -27,7 +30,7 @@ class Owner:
         self.consumer = BaseConsumer(
             clients.bootstrap, clients.group, "error", auto_commit_enable=False, extra_config=clients.consumer()
         )
-        self.own = Ownership(self.consumer, clients, topics)
+        self.own = Ownership(self.consumer, clients, topics, POLICY)
         self._inputs = list(inputs) or [topics.full(topic) for topic in topics.inputs]
         self.assigned: list[TopicPartition] = []
         self._leaving = False
@@ -90,6 +93,16 @@ class Place:
         self.admin.create_topics([NewTopic(self.full(name), partitions, 1, config=settings)])[self.full(name)].result(
             LIMIT
         )
+        until(lambda: self.is_there(name), f"{name} to be known to the broker")
+
+    def delete_one(self, name: str) -> None:
+        """Deletes one topic."""
+        self.admin.delete_topics([self.full(name)])[self.full(name)].result(LIMIT)
+        until(lambda: not self.is_there(name), f"{name} to be forgotten by the broker")
+
+    def is_there(self, name: str) -> bool:
+        """Whether the broker knows a topic: it gets to know what the controller did a moment later."""
+        return self.full(name) in self.admin.list_topics(timeout=LIMIT).topics
 
     def alter(self, name: str, key: str, value: str) -> None:
         """Changes one setting of a topic."""
@@ -130,6 +143,12 @@ class Place:
         producer = Producer(self.client)
         for index in range(count):
             producer.produce(self.full(name), b"{}", b"%d" % index, partition)
+        assert producer.flush(LIMIT) == 0
+
+    def write_one(self, name: str, key: bytes, value: bytes) -> None:
+        """Writes one record to partition 0."""
+        producer = Producer(self.client)
+        producer.produce(self.full(name), value, key, 0)
         assert producer.flush(LIMIT) == 0
 
     def write_large(self, name: str, count: int, size: int) -> None:

@@ -42,6 +42,12 @@ def test_names_outlive_a_restart_and_are_a_pods_own() -> None:
     assert POD.consumer()["group.instance.id"] != OTHER.consumer()["group.instance.id"]
 
 
+def test_a_pod_that_reads_other_topics_is_another_member() -> None:
+    """The brokers would give it the partitions of the old topics alone. The order of their names means nothing."""
+    names = [POD.consumer(inputs)["group.instance.id"] for inputs in (("a", "b"), ("b", "a"), ("a", "b", "c"))]
+    assert names[0] == names[1] != names[2]
+
+
 def test_no_two_lanes_share_a_transactional_id() -> None:
     """They would fence each other."""
     clients = Clients("127.0.0.1:1", "group", "pod", Path("unused"), lane_count=5)

@@ -1,6 +1,7 @@
 """The commands as a person meets them: one line for each thing done, one sentence and an exit code for a refusal."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,9 @@ import pytest
 
 from app.cli import ENDED, UNUSABLE
 from app.ops.settings import Settings
+from app.saga.state import Facts, Progress, Running, Waiting
+from app.wire.statedoc import encode
+from tests.broker.pods import read_committed
 from tests.devkafka.support import until
 from tests.engine.owner import Place
 
@@ -107,10 +111,43 @@ def test_two_pods_on_one_folder_are_refused(place: Place, tmp_path: Path) -> Non
     assert "is another process using it?" in told
 
 
+@pytest.mark.broker
+def test_a_version_that_is_gone_stops_the_start(place: Place) -> None:
+    """The order that waits is left to a pod that knows the version."""
+    place.create()
+    place.commit()
+    place.write("order.requests", 1)
+    facts = Facts("order", 9, "d" * 32, 0, {}, {})
+    place.write_one("saga.state", b"o", encode(Progress(1, Running(facts, None, (Waiting("reservation", 0, 1),)))))
+    told = refusal(saga("run", **at(place)))
+    assert told.startswith("1 under way in order/9, but this process knows only order/1: ")
+    assert read_committed(place.client, place.start_of("saga.dead-letters")) == []
+
+
+@pytest.mark.broker
+def test_a_port_that_is_taken_stops_the_start(place: Place) -> None:
+    """A pod that nobody can watch doesn't run; the sentence names the setting."""
+    place.create()
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        told = refusal(saga("run", metrics_port=port, metrics_host="127.0.0.1", **at(place)))
+    assert told == (
+        f"metrics can't be served on port {port} of 127.0.0.1 (Address already in use): "
+        "set SAGA_METRICS_PORT to a free port, or to 0 for no metrics"
+    )
+
+
 def test_a_wrong_setting_is_told() -> None:
     """Before anything is asked of a broker."""
     assert refusal(saga("run", lanes=0)).startswith("SAGA_LANES is wrong: ")
     assert refusal(saga("topics", "check", topic_prefix="a b")).startswith("SAGA_TOPIC_PREFIX is wrong: ")
+
+
+@pytest.mark.parametrize("words", (("settings",), ("topics", "check"), ("run",)))
+def test_a_saga_that_is_not_there_is_told(words: tuple[str, ...]) -> None:
+    """Whatever is asked of the command; those that are there are named."""
+    told = refusal(saga(*words, definition="orders"))
+    assert told == "SAGA_DEFINITION is wrong: there is no orders, but order or shipped-order"
 
 
 def test_settings_are_shown() -> None:

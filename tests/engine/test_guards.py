@@ -1,5 +1,8 @@
 """Taking partitions over on a real broker: refused rather than begun with less than was decided."""
 
+from dataclasses import replace
+
+import orjson
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -8,10 +11,14 @@ from app.engine.clients import Clients
 from app.engine.errors import Ended, Refused
 from app.engine.offsets import UnsafeStart, identity
 from app.engine.store import PartitionStore
-from tests.devkafka.support import LIMIT, transactional_producer
+from app.saga.state import Asked, Completed, Facts, Progress, RolledBack, Running, Why
+from app.wire.statedoc import encode
+from tests.devkafka.support import LIMIT, transactional_producer, until
 from tests.engine.owner import Place
+from tests.engine.test_store import DONE, FAR
 
 pytestmark = pytest.mark.broker
+WHY = Why("no funds", "payment", requested=False)
 
 
 def refusal(place: Place, *inputs: str) -> str:
@@ -81,8 +88,8 @@ def test_a_local_store_ahead_of_its_changelog_is_refused(place: Place) -> None:
     place.commit()
     clients = place.clients()
     its_id = identity(AdminClient(place.client), place.changelog, LIMIT)
-    store = PartitionStore(clients.state_dir / clients.group / "0", its_id, 10)
-    store.save([(b"a", b"{}")], 3)
+    store = PartitionStore(clients.state_dir / clients.group / "0", its_id, 10, 10)
+    store.save(store.changes(), 3)
     store.close()
     told = refusal(place)
     assert "is ahead of" in told
@@ -94,8 +101,9 @@ def test_state_of_a_changelog_that_was_made_anew_is_dropped(place: Place) -> Non
     place.create()
     place.commit()
     clients = place.clients()
-    store = PartitionStore(clients.state_dir / clients.group / "0", "that of former topics", 10)
-    store.save([(b"a", b"{}")], 3)
+    store = PartitionStore(clients.state_dir / clients.group / "0", "that of former topics", 10, 10)
+    store.set(b"a", DONE)
+    store.save(store.changes(), 3)
     store.close()
     with place.owner() as owner:
         owner.start()
@@ -129,6 +137,74 @@ def test_an_open_transaction_of_a_former_owner_is_waited_for(place: Place, monke
             owner.own._committed(asked)
         former.commit_transaction(LIMIT)
         assert owner.own._committed(asked) == {(asked[0].topic, 0): 3}
+
+
+def keep(place: Place, *progress: Progress) -> None:
+    """The changelog has these sagas, and an order waits to be read."""
+    place.create()
+    place.commit()
+    place.write("order.requests", 1)
+    for index, each in enumerate(progress):
+        place.write_one("saga.state", b"o-%d" % index, encode(each))
+
+
+def of_version(version: int) -> Facts:
+    """The facts of a saga that began in that version."""
+    return Facts("order", version, "d" * 32, 0, {}, {})
+
+
+def asked(version: int) -> Progress:
+    """A saga that is under way in that version."""
+    return Progress(1, Running(of_version(version), None, (Asked("reservation", 1, 1, 0, FAR),)))
+
+
+def test_sagas_under_way_in_a_version_that_is_gone_are_refused(place: Place) -> None:
+    """Before anything is read: who could say what an answer means to them?"""
+    keep(place, asked(9), asked(1), asked(9), Progress(3, Completed(of_version(8), FAR)))
+    with place.owner() as owner:
+        owner.start()
+        with pytest.raises(UnsafeStart) as refused:
+            owner.restored()
+        assert owner.consumer.consume(10, 0.3) == []
+    assert str(refused.value) == (
+        "2 under way in order/9, but this process knows only order/1: keep their definition until they have ended"
+    )
+
+
+def test_sagas_under_way_in_another_definition_are_refused(place: Place) -> None:
+    """Its steps may have the same names, and its version the same number, but it would go on otherwise."""
+    facts = replace(of_version(1), saga="shipped-order")
+    keep(place, Progress(1, Running(facts, None, (Asked("payment", 1, 1, 0, FAR),))))
+    with place.owner() as owner:
+        owner.start()
+        with pytest.raises(UnsafeStart, match=r"1 under way in shipped-order/1, .* knows only order/1: keep"):
+            owner.restored()
+
+
+def test_ended_sagas_of_a_version_that_is_gone_are_no_reason_to_refuse(place: Place) -> None:
+    """They are remembered as they are, and reading begins."""
+    ended = Progress(3, Completed(of_version(9), FAR)), Progress(3, RolledBack(of_version(8), WHY, FAR))
+    keep(place, *ended)
+    with place.owner() as owner:
+        owner.start()
+        owner.restored()
+        until(lambda: any(each.error() is None for each in owner.consumer.consume(1, 0.1)), "the order to be read")
+        assert [owner.own.stores[0].get(key) for key in (b"o-0", b"o-1")] == list(ended)
+
+
+def test_a_changelog_with_a_document_that_is_no_sagas_is_refused(place: Place) -> None:
+    """Nothing is known of what it stands for; a document of a later version of this program is one of them."""
+    keep(place, asked(1))
+    later = {**orjson.loads(encode(asked(1))), "priority": 7}
+    place.write_one("saga.state", b"o-9", orjson.dumps(later))
+    with place.owner() as owner:
+        owner.start()
+        with pytest.raises(UnsafeStart) as refused:
+            owner.restored()
+    assert str(refused.value) == (
+        f"{place.changelog}[0] has a record before offset 2 that is not a saga's state: unknown fields: "
+        "another program, or another version of this one, has written there; find out which"
+    )
 
 
 def test_an_unsafe_start_counts_as_a_refusal() -> None:

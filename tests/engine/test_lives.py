@@ -15,11 +15,12 @@ from app.engine.horizon import Horizon
 from app.engine.lanes import Lane
 from app.engine.loop import Loop
 from app.engine.turn import Turns
+from app.saga.versions import Versions
 from app.wire.topics import STATE
 from app.wire.writer import Out
 from tests.broker.pods import read_committed, site
 from tests.devkafka.support import until
-from tests.engine.owner import Owner, Place
+from tests.engine.owner import POLICY, Owner, Place
 from topologies.orchestrate import orchestrate
 from topologies.order import ORDER
 
@@ -58,8 +59,8 @@ def test_a_second_process_of_the_same_name_ends_the_first(
 def test_a_pod_that_is_told_to_end_before_it_runs_ends(place: Place, collected: None) -> None:
     """SIGTERM can come while its transactional ids are taken over; the stock loop would then begin to run."""
     place.create()
-    app = SagaApplication(place.clients(), place.topics)
-    orchestrate(app, place.topics, Turns(ORDER, 1), app.clock)
+    app = SagaApplication(place.clients(), place.topics, POLICY)
+    orchestrate(app, place.topics, Turns(Versions((ORDER,)), 1), app.clock)
     app.stop()
     app._run_dataframe()
     app._consumer.close()  # type: ignore[no-untyped-call]
@@ -68,7 +69,7 @@ def test_a_pod_that_is_told_to_end_before_it_runs_ends(place: Place, collected: 
 def test_partitions_that_are_given_to_a_pod_on_its_way_out_are_not_taken(place: Place) -> None:
     """A consumer that closes still serves an assignment; to ask it for offsets then would fail."""
     place.create()
-    app = SagaApplication(place.clients(), place.topics)
+    app = SagaApplication(place.clients(), place.topics, POLICY)
     app.stop()
     app._on_assign(None, [])
     with place.owner() as owner:
@@ -80,7 +81,7 @@ def test_partitions_that_are_given_to_a_pod_on_its_way_out_are_not_taken(place: 
 
 def test_a_lost_pod_ends(place: Place) -> None:
     """When its partitions are others' already, all that it holds is dropped with the process."""
-    app = SagaApplication(place.clients(), place.topics)
+    app = SagaApplication(place.clients(), place.topics, POLICY)
     with pytest.raises(Ended, match="gave this process's partitions to others"):
         app._on_lost(None, [])
 
@@ -138,5 +139,5 @@ def looping(owner: Owner) -> tuple[Loop, BatchContext]:
         lane.open()
     context = BatchContext(place.full, place.full(STATE))
     horizon = Horizon(clients.plain(), 10.0)
-    loop = Loop(owner.consumer, owner.own, lanes, context, lambda *_: [], lambda: 0, horizon, 1000)
+    loop = Loop(owner.consumer, owner.own, lanes, context, None, lambda: 0, horizon, 1000)
     return loop, context

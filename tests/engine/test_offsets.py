@@ -20,15 +20,23 @@ def committed(*offsets: int, partition: int = 0) -> dict[tuple[str, int], int]:
     return {(topic, partition): offset for topic, offset in zip(INPUTS, offsets, strict=True)}
 
 
-def begin(group: dict[tuple[str, int], int], bounds: Bounds) -> dict[tuple[str, int], int]:
-    """Where it begins."""
-    return starts(group, bounds, STATE, EVENTS)
+def begin(group: dict[tuple[str, int], int], bounds: Bounds, *, decided: bool = True) -> dict[tuple[str, int], int]:
+    """Where it begins; events are decisions that were committed, unless said otherwise."""
+    return starts(group, bounds, STATE, EVENTS, lambda _: decided)
 
 
 def test_fresh_topics_are_read_from_their_beginning() -> None:
     """A group that never committed, and nothing decided yet: every order that is there already counts."""
     found = begin(committed(NONE_COMMITTED, NONE_COMMITTED), limits(order_requests=(3, 9)))
     assert found == {("order.requests", 0): 3, ("payment.replies", 0): 0}
+
+
+def test_events_of_which_none_was_committed_are_no_history() -> None:
+    """A first batch that was aborted leaves offsets, but nothing was decided in it."""
+    bounds = limits(events=5, order_requests=(0, 9))
+    assert begin(committed(0, 0), bounds, decided=False) == committed(0, 0)
+    with pytest.raises(UnsafeStart, match="the state was lost"):
+        begin(committed(0, 0), bounds)
 
 
 def test_a_group_goes_on_where_it_was() -> None:

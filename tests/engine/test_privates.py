@@ -37,6 +37,7 @@ from app.engine.application import BatchDataFrame, SagaApplication
 from app.engine.batch import BatchContext, KeyState, PartitionView
 from app.engine.clients import Clients
 from app.wire.topics import Topics
+from tests.engine.owner import POLICY
 from topologies.order import ORDER
 
 VERSION = "3.28.1"
@@ -170,7 +171,7 @@ def test_the_dataframe_overrides_what_is_there() -> None:
 @pytest.fixture
 def app(tmp_path: Path) -> SagaApplication:
     """An application that never met a broker."""
-    return SagaApplication(Clients("127.0.0.1:1", "group", "pod", tmp_path), Topics(ORDER))
+    return SagaApplication(Clients("127.0.0.1:1", "group", "pod", tmp_path), Topics(ORDER), POLICY)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +220,7 @@ def test_the_library_would_commit_nothing_by_itself(app: SagaApplication) -> Non
     assert config["auto.offset.reset"] == "error"
     assert config["isolation.level"] == "read_committed"
     assert config["partition.assignment.strategy"] == "range"
-    assert config["group.instance.id"] == "pod"
+    assert config["group.instance.id"].startswith("pod.")
 
 
 def test_the_stock_settings_are_not_ours() -> None:

@@ -11,18 +11,19 @@ from confluent_kafka.admin import AdminClient
 from app.engine.offsets import bounds
 from app.engine.restore import Restore, RestoreStuck
 from app.engine.store import PartitionStore
-from app.saga.state import Completed, Facts, Progress, Running
+from app.saga.state import Asked, Completed, Facts, Progress, Running
 from app.wire.statedoc import encode
 from tests.devkafka.support import LIMIT, transactional_producer
 from tests.engine.owner import Place
 
 pytestmark = pytest.mark.broker
-FACTS = Facts(1, "d" * 32, {}, {})
+FACTS = Facts("order", 1, "d" * 32, 0, {}, {})
+DONE = Progress(2, Completed(FACTS, 10**13))
 
 
 def waiting(due_ms: int) -> bytes:
     """The document of a saga that waits."""
-    return encode(Progress(1, Running(FACTS, "payment", 1, due_ms)))
+    return encode(Progress(1, Running(FACTS, None, (Asked("payment", 1, 1, 0, due_ms),))))
 
 
 def writer(place: Place, name: str) -> Producer:
@@ -53,6 +54,12 @@ def finish(restoring: Restore) -> int:
     return restoring.records
 
 
+def due(store: PartitionStore, until_ms: int) -> list[tuple[int, bytes]]:
+    """Who is due by then."""
+    store.look_ahead(until_ms)
+    return list(store.due(until_ms, 10))
+
+
 def later(what: Callable[[], object], seconds: float) -> threading.Timer:
     """Does it while the test waits for it."""
     timer = threading.Timer(seconds, what)
@@ -64,7 +71,7 @@ def later(what: Callable[[], object], seconds: float) -> threading.Timer:
 def store(place: Place) -> PartitionStore:
     """An empty store, and a changelog of one partition."""
     place.create()
-    return PartitionStore(place.folder / "0", "id", 100)
+    return PartitionStore(place.folder / "0", "id", 100, 1000)
 
 
 def test_an_empty_changelog_is_restored_at_once(place: Place, store: PartitionStore) -> None:
@@ -77,11 +84,11 @@ def test_everything_committed_is_taken_in(place: Place, store: PartitionStore) -
     producer = writer(place, "a")
     write(producer, place, (b"a", waiting(100)), (b"b", waiting(200)))
     producer.commit_transaction(LIMIT)
-    write(producer, place, (b"a", encode(Progress(2, Completed(FACTS)))))
+    write(producer, place, (b"a", encode(DONE)))
     producer.commit_transaction(LIMIT)
     assert finish(restore(place, store)) == 3
-    assert store.get(b"a") == Progress(2, Completed(FACTS))
-    assert store.timers.take(1000, 10) == [(200, b"b")]
+    assert store.get(b"a") == DONE
+    assert due(store, 1000) == [(200, b"b")]
     assert store.offset == 5
 
 
@@ -105,7 +112,7 @@ def test_what_was_aborted_is_left_out(place: Place, store: PartitionStore) -> No
     write(producer, place, (b"a", waiting(999)), (b"b", waiting(999)))
     producer.abort_transaction(LIMIT)
     assert finish(restore(place, store)) == 1
-    assert store.timers.take(10_000, 10) == [(100, b"a")]
+    assert due(store, 10_000) == [(100, b"a")]
     assert store.offset == 5
 
 

@@ -109,24 +109,51 @@ class Load:
         producer.flush(10)
 
 
+class Looking:
+    """A look at the ends of a partition's inputs, of which only the requests get anything."""
+
+    def __init__(self, place: Place) -> None:
+        self.horizon = Horizon(place.client, 10.0)
+        self._requests = (place.full("order.requests"), 0)
+        self.start = {(place.full(topic.name), 0): 0 for topic in place.topics.inputs}
+        bounds(AdminClient(place.client), self.start, LIMIT)  # waits for leaders; the loop would ask again
+
+    def look(self, now_ms: int) -> None:
+        """Looks, and waits for the answer, in which nothing is read yet."""
+        self.horizon.look(self.start, now_ms)
+        until(lambda: self.read(0) >= 0 and not self.horizon._awaited, "the answer")
+
+    def read(self, count: int) -> int:
+        """Up to when it is known that all was read, once so many requests were."""
+        return self.horizon.until(0, {**self.start, self._requests: count})
+
+
 def test_what_came_before_is_known(place: Place) -> None:
     """A look at the ends of the inputs tells up to when all of them have been read; nothing is known before it."""
     place.create()
     place.write("order.requests", 3)
-    start = {(place.full(topic.name), 0): 0 for topic in place.topics.inputs}
-    bounds(AdminClient(place.client), start, LIMIT)  # waits for leaders; the loop would ask again
-    horizon = Horizon(place.client, 10.0)
-    read = {**start, (place.full("order.requests"), 0): 3}
-    assert horizon.until(0, read) == 0
-    horizon.look(start, 5_000)
-    until(lambda: horizon.until(0, read) == 5_000, "the answer")
-    assert horizon.until(0, start) == 0
-    assert horizon.until(0, {**read, ("another", 0): 9}) == 0  # an input of which nothing is known
-    horizon.look(start, 5_050)  # too soon after the last one
-    assert horizon.until(0, read) == 5_000
-    place.write("order.requests", 1)
-    horizon.look(start, 6_000)
-    until(lambda: horizon.until(0, read) == 0, "the news that there is more to read")
+    looking = Looking(place)
+    assert looking.read(3) == 0
+    looking.look(5_000)
+    assert looking.read(2) == 0
+    assert looking.horizon.until(0, {**looking.start, ("another", 0): 9}) == 0  # an input of which nothing is known
+    assert looking.read(3) == 5_000
+    looking.look(5_050)  # too soon after the last one
+    assert looking.read(9) == 5_000
+
+
+def test_a_goal_stays_until_it_is_reached(place: Place) -> None:
+    """Under a constant stream one that moved with every look never would be; what was known stays known meanwhile."""
+    place.create()
+    looking = Looking(place)
+    for count, now_ms in ((1, 5_000), (1, 6_000)):
+        place.write("order.requests", count)
+        looking.look(now_ms)
+    assert (looking.read(1), looking.read(2)) == (5_000, 5_000)
+    looking.look(7_000)
+    assert (looking.read(1), looking.read(2)) == (5_000, 7_000)
+    looking.horizon.clear()
+    assert looking.read(2) == 0
 
 
 def test_decisions_name_the_timers_due_time(kafka_bootstrap: str, topic_prefix: str, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from app.engine.errors import Refused
 from app.wire.topics import EVENTS, REQUESTS, STATE, Topic
 from tests.engine.owner import Place
 
-LARGE = {"max.message.bytes": "1048588"}
+LARGE = {"max.message.bytes": "1048588", "delete.retention.ms": "86400000"}
 
 
 def found(topic: Topic, replicas: int = 3, **config: str) -> Found:
@@ -39,6 +39,7 @@ def test_a_topic_as_it_should_be_passes(topic: Topic) -> None:
         (EVENTS, {"retention_ms": "604800000"}, r"retention\.ms=604800000, which can lose .*: set it to -1"),
         (REQUESTS, {"cleanup_policy": "compact"}, "set it to delete"),
         (REQUESTS, {"max_message_bytes": "100000"}, r"order\.requests has max\.message\.bytes=100000"),
+        (STATE, {"delete_retention_ms": "43199999"}, r"may not see what was deleted: set it to 43200000 at least"),
         (STATE, {"max_message_bytes": "999999"}, "a record that is larger would end every pod"),
     ),
 )  # fmt: skip
@@ -106,7 +107,7 @@ def test_missing_topics_are_refused(place: Place) -> None:
     with pytest.raises(Refused, match="missing on the brokers: every topic of the prefix"):
         check(place)
     place.create()
-    place.admin.delete_topics([place.full("saga.events")])[place.full("saga.events")].result(10)
+    place.delete_one("saga.events")
     with pytest.raises(Refused, match=rf"missing on the brokers: {place.full('saga.events')}; create the topics with"):
         check(place)
 

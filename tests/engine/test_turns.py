@@ -6,14 +6,18 @@ from typing import Any
 import orjson
 import pytest
 
+from app.engine.census import NOBODY, Census, Counts, counts_of
+from app.engine.gate import Gate
 from app.engine.turn import Record, Turns
-from app.saga.definition import with_policy
-from app.saga.state import Compensating, Completed, Pausing, Progress, Running
+from app.saga.definition import Saga, with_policy
+from app.saga.state import Compensating, Completed, Facts, Pausing, Progress, RolledBack, Running, Waiting, due_ms
+from app.saga.versions import Versions
 from app.wire.envelope import MAX_HEADER_BYTES, UNREADABLE, Headers
 from app.wire.partition import partition_of
 from app.wire.writer import ERRORS, Origin, Out
 from tests.broker.pods import placed, said
 from topologies.order import ORDER
+from topologies.shipped_order import SHIPPED_ORDER
 
 NOW = 1_700_000_000_000
 PARTITIONS = 4
@@ -21,11 +25,13 @@ REPLIES = {"reservation": "reservation.replies", "payment": "payment.replies"}
 
 
 class Memory:
-    """The state of one key, and how often it was written."""
+    """The state of one key, how often it was written, and the gate of its partition."""
 
-    def __init__(self, progress: Progress | None = None) -> None:
+    def __init__(self, progress: Progress | None = None, limit: int = 10) -> None:
         self.progress = progress
         self.writes = 0
+        self.census = Census()
+        self.gate = Gate(limit, self.census.asked, self.census.waiting)
 
     def get(self) -> Progress | None:
         """What is stored."""
@@ -33,8 +39,19 @@ class Memory:
 
     def set(self, progress: Progress) -> None:
         """Stores it."""
+        self.census.change(self._counts(), counts_of(progress.state))
+        self.gate.counted()
         self.progress = progress
         self.writes += 1
+
+    def forget(self) -> None:
+        """Deletes it."""
+        self.census.change(self._counts(), NOBODY)
+        self.progress = None
+        self.writes += 1
+
+    def _counts(self) -> Counts:
+        return NOBODY if self.progress is None else counts_of(self.progress.state)
 
 
 @dataclass(slots=True)
@@ -71,6 +88,15 @@ class Key:
         """A due time that has come."""
         return self.turns.expire(self.id, due_ms, self.memory, at_ms or due_ms)
 
+    def admit(self, step: str, at_ms: int = NOW) -> list[Out]:
+        """Room for a step."""
+        return self.turns.admit(self.id, step, self.memory, at_ms)
+
+    @property
+    def due_ms(self) -> int:
+        """When it waits to be told of the time."""
+        return due_ms(self.state) or 0
+
     @property
     def state(self) -> Any:
         """Where its saga is."""
@@ -81,7 +107,12 @@ class Key:
 @pytest.fixture
 def key() -> Key:
     """An order that nobody placed yet; a step is asked for twice, with a second for its answer."""
-    return Key("o-1", Memory(), Turns(with_policy(ORDER, 1000, 2), PARTITIONS))
+    return Key("o-1", Memory(), turns())
+
+
+def turns() -> Turns:
+    """Those of the order saga, with little patience."""
+    return Turns(Versions((with_policy(ORDER, 1000, 2),)), PARTITIONS)
 
 
 def topics(outs: list[Out]) -> list[str]:
@@ -100,6 +131,11 @@ def errors(out: Out) -> dict[str, str]:
     assert out.topic == "saga.dead-letters"
     marks = [(name, value) for name, value in out.headers if name.startswith(ERRORS)]
     return {name.removeprefix(ERRORS): (value or b"").decode() for name, value in marks}
+
+
+def causes(outs: list[Out]) -> list[str]:
+    """What the messages beside the decisions name as their cause."""
+    return [(dict(out.headers)["ce_causationid"] or b"").decode() for out in outs if out.topic != "saga.events"]
 
 
 def test_a_good_order_starts_its_saga(key: Key) -> None:
@@ -248,10 +284,10 @@ def test_timers_are_called_after_what_they_end(key: Key) -> None:
     """A time-out or a pause, of a step or of its undoing."""
     key.place()
     key.reply("reservation.failed", "o-1:reservation:do:1", reason="busy", retryable=True)
-    assert isinstance(key.state, Pausing)
-    names = [event(key.expire(key.state.due_ms)[0])["cause"]["timer"] for _ in range(2)]
+    assert isinstance(key.state.legs[0], Pausing)
+    names = [event(key.expire(key.due_ms)[0])["cause"]["timer"] for _ in range(2)]
     assert isinstance(key.state, Compensating)
-    names.append(event(key.expire(key.state.due_ms)[0])["cause"]["timer"])
+    names.append(event(key.expire(key.due_ms)[0])["cause"]["timer"])
     key.reply("reservation.failed", "o-1:reservation:undo:2", reason="busy", retryable=True)
     assert names == ["reservation:do:1:pause", "reservation:do:2:timeout", "reservation:undo:1:timeout"]
 
@@ -260,7 +296,7 @@ def test_a_stale_timer_comes_to_nothing(key: Key) -> None:
     """A time that the saga waits for no more, or never did, decides nothing and writes nothing."""
     assert key.expire(NOW) == []
     key.place()
-    due = key.state.due_ms
+    due = key.due_ms
     assert key.expire(due - 1) == []
     key.reply("reservation.reserved", "o-1:reservation:do:1", reservation_id="r")
     writes = key.memory.writes
@@ -273,6 +309,91 @@ def test_a_stale_timer_comes_to_nothing(key: Key) -> None:
 def test_a_timer_fires_once(key: Key) -> None:
     """The same due time a second time is stale."""
     key.place()
-    due = key.state.due_ms
+    due = key.due_ms
     assert key.expire(due) != []
     assert key.expire(due) == []
+
+
+def test_the_end_of_a_memory_leaves_no_record(key: Key) -> None:
+    """An ended saga is forgotten in silence; what comes for it then is of an unknown order."""
+    key.place()
+    key.reply("reservation.rejected", "o-1:reservation:do:1", reason="sold out")
+    assert key.expire(key.due_ms) == []
+    assert key.memory.progress is None
+    (out,) = key.reply("reservation.rejected", "o-1:reservation:do:1", reason="sold out")
+    assert errors(out)["reason"] == "unknown_order"
+
+
+def test_a_step_without_room_waits_to_be_let_in() -> None:
+    """The decision has no command; room is a cause of its own, and names the attempt before."""
+    other = Key("o-2", Memory(limit=1), turns())
+    assert topics(other.place()) == ["saga.events", "reservation.commands"]
+    key = Key("o-1", Memory(limit=1), turns())
+    key.memory.census, key.memory.gate = other.memory.census, other.memory.gate
+    assert topics(key.place()) == ["saga.events"]
+    assert isinstance(key.state.legs[0], Waiting)
+    outs = key.admit("reservation")
+    assert topics(outs) == ["saga.events", "reservation.commands"]
+    assert event(outs[0])["cause"] == {"timer": "reservation:do:0:room", "due": "2023-11-14T22:13:20.000Z"}
+    assert causes(outs) == ["o-1"]  # no attempt came before: the order itself is what led here
+    assert key.admit("reservation") == []
+    assert key.admit("payment") == []
+
+
+def test_trouble_narrows_the_gate_and_answers_widen_it(key: Key) -> None:
+    """Time-outs and passing failures tell of a participant in trouble, any final answer of one that works."""
+    key.place()
+    key.expire(key.due_ms)
+    assert key.memory.gate.sizes() == {"reservation": 5}
+    key.reply("reservation.reserved", "o-1:reservation:do:1", reservation_id="r")
+    assert key.memory.gate.sizes()["reservation"] == 6
+    key.reply("payment.failed", "o-1:payment:do:1", reason="busy", retryable=True)
+    assert key.memory.gate.sizes()["payment"] == 5
+    key.reply("payment.failed", "o-1:payment:do:1", reason="no such card", retryable=False)
+    assert key.memory.gate.sizes()["payment"] == 6
+
+
+def in_a_hurry(saga: Saga = ORDER, limit: int = 10) -> Key:
+    """An order that has half a second, while a step's answer is awaited for a whole one."""
+    return Key("o-1", Memory(limit=limit), Turns(Versions((with_policy(saga, 1000, 2, deadline_ms=500),)), PARTITIONS))
+
+
+def test_a_deadline_is_a_cause_of_its_own() -> None:
+    """It follows the last command that was asked for: of steps in parallel, that of the last one."""
+    for saga, command in ((ORDER, "o-1:reservation:do:1"), (SHIPPED_ORDER, "o-1:payment:do:1")):
+        key = in_a_hurry(saga)
+        key.place()
+        outs = key.expire(NOW + 500)
+        assert event(outs[0])["cause"] == {"timer": "deadline", "due": "2023-11-14T22:13:20.500Z"}
+        assert set(causes(outs)) == {command}
+        assert isinstance(key.state, Compensating)
+
+
+def test_a_deadline_of_an_order_for_which_nothing_was_asked_follows_the_order() -> None:
+    """It still waited for room: nothing is to be undone, and the shop is told at once."""
+    key = in_a_hurry(limit=1)
+    key.memory.census.asked["reservation"] = 1
+    assert topics(key.place()) == ["saga.events"]
+    outs = key.expire(NOW + 500)
+    assert topics(outs) == ["saga.events", "order.outcomes"]
+    assert event(outs[0])["cause"]["timer"] == "deadline"
+    assert causes(outs) == ["o-1"]
+    assert isinstance(key.state, RolledBack)
+
+
+def test_a_deadline_tells_nothing_of_participants() -> None:
+    """It is the order that is late; who was asked still has time, so nobody's room gets narrower."""
+    key = in_a_hurry(SHIPPED_ORDER)
+    key.place()
+    outs = key.expire(NOW + 500)
+    assert [each["type"] for each in event(outs[0])["events"]].count("saga.step.timed_out") == 2
+    assert key.memory.gate.sizes() == {"reservation": 10, "payment": 10}
+
+
+def test_an_ended_saga_of_a_version_that_is_gone_is_still_known() -> None:
+    """A late reply to it is told as one, and in the end it is forgotten."""
+    key = Key("o-1", Memory(Progress(3, Completed(Facts("order", 9, "d", NOW, {}, {}), NOW + 1000))), turns())
+    (out,) = key.reply("payment.charged", "o-1:payment:do:1", payment_id="p")
+    assert [each["type"] for each in event(out)["events"]] == ["saga.reply.ignored"]
+    assert key.expire(NOW + 1000) == []
+    assert key.memory.progress is None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-ROOMS = ("audit", "demo", "devkafka", "engine", "ops", "saga", "samples", "wire")
+ROOMS = ("audit", "demo", "devkafka", "engine", "operators", "ops", "saga", "samples", "wire")
 
 
 def lint(folder: Path) -> subprocess.CompletedProcess[str]:
@@ -23,7 +23,8 @@ def skeleton(root: Path, tmp_path: Path) -> Path:
         (tmp_path / package).mkdir()
         (tmp_path / package / "__init__.py").touch()
     (tmp_path / "app/cli.py").write_text("import app.demo, app.runner\n", "utf-8")
-    (tmp_path / "app/runner.py").write_text("import app.engine, app.ops\n", "utf-8")
+    (tmp_path / "app/runner.py").write_text("import app.engine, app.figures, app.ops\n", "utf-8")
+    (tmp_path / "app/figures.py").write_text("import app.engine, app.ops\n", "utf-8")
     (tmp_path / "app/engine/store.py").write_text("import quixstreams, rocksdict, app.wire\n", "utf-8")
     (tmp_path / "topologies/order.py").write_text("import quixstreams, app.engine\n", "utf-8")
     return tmp_path
@@ -49,6 +50,7 @@ def test_allowed_imports_pass(skeleton: Path) -> None:
         ("wire", "app.ops"),
         ("wire", "quixstreams"),
         ("engine", "app.audit"),
+        ("engine", "app.figures"),
         ("engine", "app.ops"),
         ("engine", "app.samples"),
         ("engine", "topologies.order"),
@@ -59,6 +61,8 @@ def test_allowed_imports_pass(skeleton: Path) -> None:
         ("devkafka", "app.ops"),
         ("ops", "app.saga"),
         ("samples", "app.devkafka"),
+        ("operators", "app.engine"),
+        ("operators", "app.samples"),
         ("demo", "quixstreams"),
         ("demo", "topologies"),
     ),

@@ -43,7 +43,7 @@ def ignore(turn: Turn, reply: Reply) -> None:
     state, reason = turn.state, "nothing is awaited"
     if (
         isinstance(reply, Succeeded)
-        and isinstance(state, Compensating)
+        and isinstance(state, Compensating | RolledBack)
         and not turn.saga.undoable.get(reply.step, True)
     ):
         reason = f"{reply.step} was taken as never done, and can't be undone: see to it"

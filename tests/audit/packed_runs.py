@@ -148,7 +148,67 @@ def never_begun(case: Case) -> None:
     case.decide(case.place(), STARTED)
     reason = "the order's deadline has passed"
     over = was("timed_out", "reservation", 0, because=why("reservation", reason=reason))
-    case.decide(case.at("deadline"), over, rolled_back("reservation", reason=reason))
+    case.decide(case.at("deadline", "reservation:do:0"), over, rolled_back("reservation", reason=reason))
+
+
+def never_packed(case: Case) -> None:
+    """At the deadline packing still waited for room; so do the undos of what was done before it, for a while."""
+    case.decide(case.place(), STARTED, ask("reservation"), ask("payment"))
+    case.decide(case.reply("reservation.reserved", "reservation:do"), was("succeeded", "reservation"))
+    case.decide(case.reply("payment.charged", "payment:do"), was("succeeded", "payment"))
+    reason = "the order's deadline has passed"
+    over = was("timed_out", "packing", 0, because=why("packing", reason=reason))
+    case.decide(case.at("deadline", "packing:do:0"), over, undo("payment"))
+    case.decide(case.at("reservation:undo:0:room"), undo("reservation"))
+    both_undone(case, reason=reason, step="packing")
+
+
+def crowded(case: Case) -> None:
+    """No participant has room: every step waits, those too that nothing comes before."""
+    case.decide(case.place(), STARTED)
+    case.decide(case.at("payment:do:0:room"), ask("payment"))
+    case.decide(case.at("reservation:do:0:room"), ask("reservation"))
+    case.decide(case.at("payment:do:1:timeout"), was("timed_out", "payment"), ask("payment", 2))
+    case.decide(case.reply("payment.charged", "payment:do", 2), was("succeeded", "payment", 2))
+    case.decide(case.reply("reservation.reserved", "reservation:do"), was("succeeded", "reservation"))
+    case.decide(case.at("packing:do:0:room"), ask("packing"))
+    case.decide(case.reply("packing.packed", "packing:do"), was("succeeded", "packing"))
+    case.decide(case.at("shipping:do:0:room"), ask("shipping"))
+    case.decide(case.reply("shipping.shipped", "shipping:do"), was("succeeded", "shipping"))
+    case.decide(case.at("notice:do:0:room"), ask("notice"))
+    told(case)
+
+
+def until_both_stuck(case: Case) -> None:
+    """Cancelled; neither parallel step can be undone."""
+    case.decide(case.place(), STARTED, ask("reservation"), ask("payment"))
+    case.decide(case.wish("order.cancel"), cancel("reservation"), undo("reservation"), undo("payment"))
+    for step in ("payment", "reservation"):
+        failed = case.reply(f"{step}.failed", f"{step}:undo", retryable=False)
+        case.decide(failed, undo_was("failed", step), stuck(step, reason="down"))
+
+
+def one_by_one(case: Case) -> None:
+    """Two undos are stuck: nobody skips both at once; one is asked for again, and each is then done by hand."""
+    until_both_stuck(case)
+    case.decide(case.wish("saga.skip"), refuse_operation("needs the name of one step"))
+    case.decide(case.wish("saga.skip", 2, step="packing"), refuse_operation("needs packing to be stuck"))
+    case.decide(case.wish("saga.retry", step="payment"), see_to("payment"), undo("payment", 2))
+    case.decide(case.wish("saga.skip", 3, step="reservation"), see_to("reservation"))
+    failed = case.reply("payment.failed", "payment:undo", 2, retryable=False)
+    case.decide(failed, undo_was("failed", "payment", 2), stuck("payment", 2, reason="down"))
+    case.decide(case.wish("saga.skip", 4), see_to("payment"), rolled_back("reservation", requested=True))
+
+
+def both_at_once(case: Case) -> None:
+    """Two undos are stuck, and one retry has both asked for again."""
+    until_both_stuck(case)
+    both = see_to("reservation", "payment")
+    case.decide(case.wish("saga.retry"), both, undo("reservation", 2), undo("payment", 2))
+    case.decide(case.reply("payment.refunded", "payment:undo", 2), undo_was("succeeded", "payment", 2))
+    done = case.reply("reservation.released", "reservation:undo", 2)
+    end = rolled_back("reservation", requested=True)
+    case.decide(done, undo_was("succeeded", "reservation", 2), end)
 
 
 def cancelled_packing(case: Case) -> None:
@@ -164,5 +224,5 @@ def cancelled_packing(case: Case) -> None:
 
 WAYS = (
     shipped, unshippable, lost, found, shipped_by_hand, never_shipped, untold, half_declined, too_late, never_begun,
-    cancelled_packing,
+    cancelled_packing, never_packed, crowded, one_by_one, both_at_once,
 )  # fmt: skip

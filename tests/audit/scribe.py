@@ -38,16 +38,27 @@ class Case(Customer):
     results: dict[str, str] = field(default_factory=dict)
     dues: dict[str, int] = field(default_factory=dict)
     forget_ms: int = 0
+    started_ms: int = 0
 
     def at(self, timer: str, after: str = "") -> Due:
         """Time passes until a timer is due: `<step>:<do|undo>:<attempt>:<timeout|pause|room>`, or `deadline`.
 
-        What the deadline leads to comes after the last attempt, as `payment:do:1`.
+        What the deadline leads to comes after the last attempt, as `payment:do:1`; with 0, nothing was asked for.
         """
         self.world.ms = max(self.world.ms, self.dues.get(timer, 0))
         head = timer.rpartition(":")[0] or after
-        asked = head and not head.endswith(":0")
-        return Due(timer, self.dues.get(timer, self.world.ms), f"{self.id}:{head}" if asked else self.id)
+        return Due(timer, self.dues.get(timer, self.world.ms), self._before(head))
+
+    def _before(self, head: str) -> str:
+        """The attempt of a timer's name; of one that was never asked for, what came before it."""
+        name, _, direction = head.removesuffix(":0").partition(":")
+        if not head.endswith(":0"):
+            return f"{self.id}:{head}"
+        if direction == "undo":
+            return f"{self.id}:{name}:do:1"
+        needs = TERMS.plans[self.version].by_name[name].needs
+        earlier = [step.name for step in TERMS.plans[self.version].steps if step.name in needs]
+        return f"{self.id}:{earlier[-1]}:do:1" if earlier else self.id
 
     def forget(self) -> None:
         """The time for which the saga is remembered passes: its state is deleted."""
@@ -88,6 +99,7 @@ class Case(Customer):
         now, type = BEGIN_MS + self.world.ms, event["type"]
         full = {name: now + value if name.endswith("_ms") else value for name, value in event.items()}
         if type == "saga.started":
+            self.started_ms = now
             full["order"] = {name: said["data"][name] for name in self.order}
         elif type == "saga.step.succeeded":
             name = TERMS.steps[event["step"]].result
@@ -127,7 +139,10 @@ class Case(Customer):
                 body["reason"] = event["reason"]
             if outcome in ("order.rejected", "order.stuck"):
                 body["step"] = event["step"]
-            self._write("order.outcomes", outcome, f"{self.id}:outcome:{len(self.decisions)}", body, more)
+            self._write("order.outcomes", outcome, self._outcome_id(), body, more)
+
+    def _outcome_id(self) -> str:
+        return f"{self.id}:outcome:{self.started_ms}:{len(self.decisions)}"
 
     def _command(self, name: str, direction: str, attempt: int, more: Mapping[str, str]) -> None:
         step, effect = TERMS.plans[self.version].by_name[name], f"{self.id}:{name}:{direction}"
@@ -162,7 +177,7 @@ def state_of(decisions: Sequence[Mapping[str, Any]]) -> bytes:
         elif type == "saga.stuck":
             stuck.append(event["step"])
         elif type == "saga.operated":
-            stuck = []
+            stuck = [step for step in stuck if step not in event.get("steps", stuck)]
         elif type.endswith(".succeeded") and event["step"] in stuck:
             stuck.remove(event["step"])
     legs = [{"is": "stuck", "step": step} for step in stuck]

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from app.audit.messages import loads
 from app.audit.recording import Record, Recording
-from tests.audit.events import COMPLETED, ask, stuck, undo, was, why
+from tests.audit.events import COMPLETED, ask, see_to, stuck, undo, was, why
 from tests.audit.mutation import (
     Change,
     Mutants,
@@ -16,6 +16,7 @@ from tests.audit.mutation import (
     double,
     edit,
     event,
+    header,
     instead,
     last,
     one,
@@ -105,6 +106,21 @@ def _sent_by_another_version(good: Recording) -> Recording:
     other = one(good, "reservation.commands", "shipped")
     types = {**dict(pack.headers), "ce_type": dict(other.headers)["ce_type"]}
     return instead(good, pack, replace(pack, headers=tuple(types.items())))
+
+
+def _names(topic: str, order: str, holds: str, cause: str) -> Mutation:
+    """A command names another cause: the order's id, and this."""
+
+    def spoil(record: Record) -> Record:
+        return header(record, "ce_causationid", f"{(record.key or b'').decode()}{cause}")
+
+    return remake(topic, order, holds, spoil)
+
+
+def _outcome_ids_as_before(good: Recording) -> Recording:
+    """The second saga of an id begins to count its outcomes anew."""
+    first, second = one(good, OUTCOMES, "placed_again"), last(good, OUTCOMES, "placed_again")
+    return instead(good, second, header(second, "ce_id", dict(first.headers)["ce_id"].decode()))  # type: ignore[union-attr]
 
 
 GONE_BACK: Mutants = {
@@ -244,6 +260,27 @@ IN_TIME: Mutants = {
     ),
     "the deadline passes and the saga goes on": ("INV-4", edit(EVENTS, "too_late", '"deadline"', bare(0, "because"))),
     "a request tells another time": ("INV-4", edit(EVENTS, "happy", "saga.started", event(1, at_ms=1))),
+    "a first undo that had to wait names the order": (
+        "INV-25",
+        _names("reservation.commands", "never_packed", "undo:1", ""),
+    ),
+    "a first command that had to wait names the order": ("INV-25", _names("packing.commands", "crowded", "do:1", "")),
+    "a first command names another step before it than the last": (
+        "INV-25",
+        _names("packing.commands", "crowded", "do:1", ":reservation:do:1"),
+    ),
+    "a first command names a later attempt of the step before it": (
+        "INV-25",
+        _names("packing.commands", "crowded", "do:1", ":payment:do:2"),
+    ),
+    "a first command of a saga names itself": (
+        "INV-25",
+        _names("reservation.commands", "crowded", "do:1", ":reservation:do:1"),
+    ),
+    "what a deadline leads to names a step never asked for": (
+        "INV-25",
+        _names("payment.commands", "never_packed", "undo:1", ":packing:do:1"),
+    ),
     "room is used twice": ("INV-3", double(EVENTS, "queued", "do:0:room")),
     "a command after a wait for room names the order": (
         "INV-25",
@@ -289,6 +326,31 @@ OF_PEOPLE: Mutants = {
         "INV-4",
         edit(EVENTS, "never_shipped", "saga.operated", event(0, type="saga.operation.refused")),
     ),
+    "a retry that names a step sees to both": (
+        "INV-4",
+        edit(EVENTS, "one_by_one", "saga.retry", event(0, steps=["reservation", "payment"])),
+    ),
+    "a retry that names a step sees to the other one": (
+        "INV-4",
+        edit("saga.operations", "one_by_one", "saga.retry", put(step="reservation")),
+    ),
+    "a retry that names no step sees to one alone": (
+        "INV-4",
+        edit(EVENTS, "both_at_once", "saga.retry", event(0, steps=["payment"])),
+    ),
+    "a retry sees to nothing": ("INV-4", edit(EVENTS, "lost", "saga.retry", event(0, steps=[]))),
+    "a retry of a step that is not stuck is granted": (
+        "INV-4",
+        edit("saga.operations", "lost", "saga.retry", put(step="packing")),
+    ),
+    "a skip that names a stuck step is refused": (
+        "INV-4",
+        edit("saga.operations", "one_by_one", '"packing"', put(step="payment")),
+    ),
+    "a skip that names no step is granted where two are stuck": (
+        "INV-4",
+        edit(EVENTS, "one_by_one", "needs the name", told(see_to("payment", "reservation"))),
+    ),
     "stuck in silence": ("INV-5", _stuck_in_silence),
     "a stuck saga's state does not say so": (
         "INV-10",
@@ -312,6 +374,7 @@ FORGOTTEN: Mutants = {
         moved(lambda good: one(good, DEAD, "forgotten", "unknown_order"), HALF_MINUTE_MS),
     ),
     "an id starts anew before its saga is forgotten": ("INV-2", _forgotten_later),
+    "a second history has an outcome's id of the first": ("INV-25", _outcome_ids_as_before),
     "a second history goes on with the numbers of the first": ("INV-20", _numbered_on),
     "an ended saga is remembered for ever": ("INV-4", edit(EVENTS, "happy", "saga.completed", bare(1, "forget_ms"))),
     "an ended saga is forgotten before its end": (

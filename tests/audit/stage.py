@@ -93,7 +93,7 @@ class Play:
 
     def perform(self, acts: int) -> Recording:
         """Some acts by chance, then everything that is left to do; what is left is done without trouble."""
-        acting = [self.shop, self.shop, self.people, self.nonsense, self.time_passes, self.room_comes]
+        acting = [self.shop, self.shop, self.people, self.people, self.nonsense, self.time_passes, self.room_comes]
         acting += [self.orchestrate] * 8 + [self.participate] * 6
         for versions in self.versions:
             self.turns = Turns(versions.each(hurried), PARTITIONS)
@@ -129,10 +129,14 @@ class Play:
 
     def people(self) -> None:
         """An operator acts, with or without reason, but mostly where a saga is stuck."""
-        parked = [id for (id, _), slot in self.slots.items() if slot.progress and stuck(slot.progress.state)]
+        stopped = ((id, stuck(progress.state)) for (id, _), _, progress in self.kept())
+        parked = [(id, [leg.step for leg in legs]) for id, legs in stopped if legs]
         wishes = ["saga.retry", "saga.skip", "saga.compensate"]
         if parked and self.chance.random() < 0.8:
-            Customer(self.world, self.chance.choice(parked)).wish(self.chance.choice(wishes))
+            id, steps = self.chance.choice(parked)
+            wish = self.chance.choice(wishes)
+            step = self.chance.choice([*steps, *steps, None, None, self.chance.choice([*self.steps, "no-step"])])
+            Customer(self.world, id).wish(wish, step=None if wish == "saga.compensate" else step)
         else:
             self.customer().wish(self.chance.choice(wishes))
 

@@ -42,7 +42,16 @@ def test_the_play_goes_every_way() -> None:
     assert any(account.by_hand for one in totals for account in one.accounts.values())
     assert all(account.balanced for one in totals for account in one.accounts.values())
     written = b"".join(r.value or b"-" for recording in recordings for r in recording.records)
-    for words in (b':room"', b':pause"', b'"timer":"deadline"', b'"operation":"saga.skip"', b'"version":2'):
+    operations = b"".join(r.value or b"" for one in recordings for r in one.records if r.topic == "saga.operations")
+    assert b'"step":' in operations
+    for words in (
+        b"-step to be stuck",
+        b':room"',
+        b':pause"',
+        b'"timer":"deadline"',
+        b'"operation":"saga.skip"',
+        b'"version":2',
+    ):
         assert words in written, words
     assert any(r.topic == "saga.state" and r.value is None for recording in recordings for r in recording.records)
 

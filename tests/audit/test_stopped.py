@@ -24,8 +24,10 @@ CALLED_FOR_A_PERSON = {
     ("never_shipped", 6),
     ("untold", 8),
     ("cancelled_packing", 7),
+    *(("one_by_one", decisions) for decisions in (4, 5, 6, 9)),
+    ("both_at_once", 4),
 }
-"""After so many decisions all that is under way is stuck. After six of the last one, a release is still open."""
+"""After so many decisions all that is under way is stuck. After six of `cancelled_packing`, a release is still open."""
 
 ALL_WAYS = [(way, version) for version, ways in BY_VERSION.items() for way in ways]
 

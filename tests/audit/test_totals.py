@@ -32,10 +32,10 @@ def test_each_order_is_counted_once() -> None:
     assert totals.orders_distinct == ways + 2  # with two that are dead letters
     assert totals.started == ways + 1  # one was placed again when it was forgotten
     assert totals.completed + totals.rejected + totals.cancelled + totals.stuck + totals.running == totals.started
-    assert (totals.completed, totals.rejected, totals.cancelled, totals.stuck, totals.running) == (10, 11, 5, 2, 0)
-    assert (totals.orders_placed, totals.orders_repeated) == (34, 3)
+    assert (totals.completed, totals.rejected, totals.cancelled, totals.stuck, totals.running) == (11, 12, 7, 2, 0)
+    assert (totals.orders_placed, totals.orders_repeated) == (38, 3)
     assert totals.dead_letters == {"conflict": 1, "malformed": 2, "too_large": 1, "unknown_order": 3, "wrong_key": 1}
-    assert (totals.commands, totals.commands_again, totals.replies_ignored, totals.replies_repeated) == (108, 15, 7, 4)
+    assert (totals.commands, totals.commands_again, totals.replies_ignored, totals.replies_repeated) == (129, 19, 7, 4)
 
 
 def moved(report: Report) -> dict[str, Account]:
@@ -47,11 +47,11 @@ def test_money_and_goods_are_summed_by_effect() -> None:
     """A reply that came twice moves its money once; a refund without a charge moves none."""
     accounts = moved(check(GOOD, TERMS))
     money, goods = accounts["payment"], accounts["reservation"]
-    assert money.out == {"EUR": 16593}
-    assert money.back == {"EUR": 3010}
+    assert money.out == {"EUR": 18616}
+    assert money.back == {"EUR": 4021}
     assert money.by_hand == {"EUR": 2017}
     assert money.open == {"EUR": 1006}
-    assert money.completed == {"EUR": 10560}
+    assert money.completed == {"EUR": 11572}
     assert goods.open == {"sku-until_stuck-6": 1, "sku-untold-6": 1}
     assert all(account.balanced for account in accounts.values())
 
@@ -59,9 +59,9 @@ def test_money_and_goods_are_summed_by_effect() -> None:
 def test_what_has_neither_money_nor_goods_is_counted() -> None:
     """A step whose command says no amount is done once for an order; what a person took as done was not done by it."""
     accounts = moved(check(GOOD, TERMS))
-    assert accounts["shipping"].out == {"shipping": 4}
-    assert (accounts["shipping"].completed, accounts["shipping"].open) == ({"shipping": 3}, {"shipping": 1})
-    assert accounts["notice"].out == accounts["notice"].completed == {"notice": 4}
+    assert accounts["shipping"].out == {"shipping": 5}
+    assert (accounts["shipping"].completed, accounts["shipping"].open) == ({"shipping": 4}, {"shipping": 1})
+    assert accounts["notice"].out == accounts["notice"].completed == {"notice": 5}
 
 
 def test_currencies_are_not_mixed() -> None:
@@ -79,7 +79,7 @@ def test_a_pipe_gets_plain_lines() -> None:
     text = printed()
     assert "\x1b" not in text
     assert "│" not in text
-    assert "orders placed: 34\n" in text
+    assert "orders placed: 38\n" in text
     assert text.splitlines()[-1] == "All 21 invariants hold."
 
 

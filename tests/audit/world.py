@@ -122,11 +122,11 @@ class Customer:
         """A shop places the order, maybe another one with the same id."""
         return self.world.send("order.requests", self.id, "order.place", f"{self.id}:place", {**self.order, **changes})
 
-    def wish(self, type: str, number: int = 1) -> Record:
-        """A shop cancels, or an operator acts."""
+    def wish(self, type: str, number: int = 1, step: str | None = None) -> Record:
+        """A shop cancels, or an operator acts, maybe on one `step`."""
         body = {"order_id": self.id, "reason": "asked for"}
         if type.startswith("saga."):
-            body["operator"] = "ann"
+            body |= {"operator": "ann"} if step is None else {"operator": "ann", "step": step}
         topic = "saga.operations" if type.startswith("saga.") else "order.requests"
         return self.world.send(topic, self.id, type, f"{self.id}:{type}:{number}", body)
 

@@ -3,7 +3,7 @@
 from app.saga.state import Asked, Compensating, Completed, Facts, Leg, Progress, Running, Stuck, Why
 from app.wire.statedoc import encode
 
-FACTS = Facts(1, "d" * 32, 0, {"customer_id": 'ann "stuck"'}, {})
+FACTS = Facts("order", 1, "d" * 32, 0, {"customer_id": 'ann "stuck"'}, {})
 WHY = Why("no funds", "payment", requested=False)
 ASKED = Asked("shipping", 2, 1, 500, 1_500)
 

@@ -111,7 +111,8 @@ def _retriable(name: str) -> Step:
             ("bill",),
             "o-1: bill is asked again (attempt 2); pack is asked again as soon as its participant has room",
         ),
-        (skip(), (), "o-1: pack is taken as done by hand; bill is taken as done by hand; completed"),
+        (retry(step="bill"), ("pack", "bill"), "o-1: bill is asked again (attempt 2)"),
+        (skip(step="pack"), (), "o-1: what is stuck in pack is taken as done by hand"),
     ),
 )
 def test_steps_side_by_side_are_all_told(wish: Operation, room: tuple[str, ...], sentence: str) -> None:
@@ -120,6 +121,32 @@ def test_steps_side_by_side_are_all_told(wish: Operation, room: tuple[str, ...],
     verdict = decide(saga, ID, progress, wish, NOON, lambda step: step in room)
     assert isinstance(verdict, Decision)
     assert of_decision(ID, verdict.events) == Answer(sentence, done=True)
+
+
+def test_the_last_of_them_ends_the_order() -> None:
+    """Once each was named."""
+    saga, progress = fork()
+    verdict = decide(saga, ID, progress, skip(step="pack"), NOON)
+    assert isinstance(verdict, Decision)
+    verdict = decide(saga, ID, verdict.progress, skip(step="bill"), NOON)
+    assert isinstance(verdict, Decision)
+    assert of_decision(ID, verdict.events) == Answer("o-1: bill is taken as done by hand; completed", done=True)
+
+
+@pytest.mark.parametrize(
+    ("wish", "refusal"),
+    (
+        (skip(), "needs the name of one step, as several are stuck: pack, bill"),
+        (skip(step="payment"), "needs payment to be stuck"),
+        (retry(step="payment"), "needs payment to be stuck"),
+    ),
+)
+def test_which_step_is_meant_is_asked_for(wish: Operation, refusal: str) -> None:
+    """The names to choose from stand in the sentence."""
+    saga, progress = fork()
+    verdict = decide(saga, ID, progress, wish, NOON)
+    assert isinstance(verdict, Decision)
+    assert of_decision(ID, verdict.events) == Answer(f"o-1 was refused: {refusal}", done=False)
 
 
 def test_what_is_taken_as_done_may_have_to_wait() -> None:

@@ -51,6 +51,16 @@ def test_an_operation_is_written_by_the_contract(desk: Desk, word: str, order: s
 
 
 @pytest.mark.broker
+@pytest.mark.parametrize("word", ("retry", "skip"))
+def test_one_step_is_named(desk: Desk, word: str) -> None:
+    """It stands beside who and why."""
+    assert desk.saga(word, "o-1", *WHY, "--step", "payment", "--wait", "0")[0] == 0
+    with desk.operations() as one_more:
+        given = one_more()
+    assert given.value == {"order_id": "o-1", "operator": "olga", "reason": "it is up again", "step": "payment"}
+
+
+@pytest.mark.broker
 def test_what_came_of_it_is_told(desk: Desk) -> None:
     """As soon as its decision is there, whatever else there is in the partition."""
 
@@ -146,6 +156,21 @@ def test_what_could_not_be_read_is_not_written(order: str, reason: str, operator
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith(("error: order_id must ", "error: reason must ", "error: operator must "))
     assert "my order" not in result.stderr
+
+
+@pytest.mark.parametrize("word", ("retry", "skip"))
+def test_what_can_be_no_step_is_not_written(word: str) -> None:
+    """It is refused like the rest of what was given, and is not repeated."""
+    words = [word, "o-1", *WHY, "--operator", "olga", "--step", "pay ment", "--bootstrap", "127.0.0.1:1"]
+    result = CliRunner().invoke(app, words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "error: step must match [A-Za-z0-9._-]{1,64}\n"
+
+
+def test_a_whole_order_is_compensated() -> None:
+    """Of it there is no single step to choose."""
+    result = CliRunner().invoke(app, ["compensate", "o-1", *WHY, "--step", "payment"])
+    assert (result.exit_code, "--step" in result.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("words", (("retry", "o-1", *WHY), ("stuck",)))

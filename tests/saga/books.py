@@ -119,13 +119,14 @@ class Book:
         if "because" in event:
             self.stuck.clear()
             return
-        assert set(event["steps"]) == self.stuck
+        assert set() < set(event["steps"]) <= self.stuck
+        assert len(event["steps"]) == 1 or event["operation"] == "saga.retry"
         for step in event["steps"]:
             if event["operation"] == "saga.retry":
                 self.tries[step, "undo" if self.back else "do"] = 0
             else:
                 (self.undone if self.back else self.done).add(step)
-        self.stuck.clear()
+        self.stuck -= set(event["steps"])
 
     def _completed(self, _: Any) -> None:
         assert not self.ended

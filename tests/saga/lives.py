@@ -126,7 +126,7 @@ def _after(index: int, part: Part, pivot: int | None) -> tuple[int, ...] | None:
 
 What = Literal[
     "answer", "wait", "fail", "room", "fail for good", "refuse", "succeed", "undo", "cancel", "retry", "skip",
-    "compensate", "place", "place another", "another time",
+    "compensate", "place", "place another", "another time", "retry one", "skip one",
 ]  # fmt: skip
 Aim = Literal["awaited", "earlier attempt", "unsent attempt", "other step", "other direction", "other order"]
 
@@ -252,6 +252,10 @@ def _heard(saga: Saga, state: State, urge: Urge) -> Input:
             return TryAgain("m", "olga", "again")
         case "skip":
             return Skip("m", "olga", "by hand")
+        case "retry one":
+            return TryAgain("m", "olga", "again", _meant(saga, state, urge)[0].name)
+        case "skip one":
+            return Skip("m", "olga", "by hand", _meant(saga, state, urge)[0].name)
         case _:
             return Compensate("m", "olga", "fraud")
 

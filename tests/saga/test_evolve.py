@@ -1,5 +1,6 @@
 """The fold: a log gives its saga's state, and what is no log of a saga is told apart from one."""
 
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -63,7 +64,8 @@ FAILED = {"attempt": 1, "reason": "down", "retryable": True}
         ({"type": ["saga.started"]}, "unhashable"),
         ({"type": "saga.step.requested", "step": "reservation"}, "attempt"),
         ({"type": "saga.step.requested", "step": "payment", **ASKED}, "payment is not under way"),
-        ({"type": "saga.step.succeeded", "step": "shipping", "attempt": 1, "result": "x"}, "shipping"),
+        ({"type": "saga.step.succeeded", "step": "shipping", "attempt": 1, "result": "x"}, "shipping is not under way"),
+        ({"type": "saga.step.succeeded", "step": "payment", "attempt": 1, "result": "x"}, "payment is not under way"),
         ({"type": "saga.step.failed", "step": "payment", **FAILED, "retry_due_ms": 1}, "payment is not under way"),
         ({"type": "saga.step.failed", "step": "payment", **FAILED}, "payment is not under way"),
         ({"type": "saga.step.timed_out", "step": "payment", "attempt": 1}, "payment is not under way"),
@@ -89,6 +91,14 @@ def test_an_event_that_cannot_follow_breaks_the_history(event: dict[str, Any], w
         evolve(BRIEF, story.state, cast("Event", event))
 
 
+def test_a_step_is_done_once() -> None:
+    """A second success of a step, or one on the way back, would begin what comes after it again."""
+    done = cast("Event", {"type": "saga.step.succeeded", "step": "reservation", "attempt": 1, "result": "r-1"})
+    for story in (given(BRIEF, placed(), reserved()), given(BRIEF, placed(), reserved(), declined(), released())):
+        with pytest.raises(BrokenHistory, match=r"saga\.step\.succeeded cannot follow"):
+            evolve(BRIEF, story.state, done)
+
+
 @pytest.mark.parametrize("type", ("saga.step.requested", "saga.completed", "saga.rolled_back", "saga.stuck"))
 def test_a_history_begins_with_a_start(type: str) -> None:
     """An event of a saga that never started is told by name."""
@@ -109,9 +119,11 @@ def test_a_saga_keeps_what_it_still_needs() -> None:
     assert (gone.state.facts.order, gone.state.facts.results) == ({}, {})
 
 
-def test_a_state_knows_the_version_and_the_digest_it_started_with() -> None:
-    """They stay the same to the end."""
+def test_a_state_knows_the_definition_and_the_digest_it_started_with() -> None:
+    """They stay the same to the end, by which name ever the definition goes then."""
     story = given(BRIEF, placed(), WAITED, reserved(), declined())
     assert isinstance(story.state, Compensating)
     end = story.lived(released())
-    assert (end.state.facts.version, end.state.facts.digest) == (1, placed().digest)
+    assert (end.state.facts.saga, end.state.facts.version) == ("order", 1)
+    assert (end.state.facts.definition, end.state.facts.digest) == ("order/1", placed().digest)
+    assert given(replace(BRIEF, version=12), placed()).state.facts.definition == "order/12"

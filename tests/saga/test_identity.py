@@ -13,7 +13,14 @@ def test_ids_are_as_agreed() -> None:
     """Order, step, direction and attempt, with colons between."""
     assert effect_key("o-1", "payment", "undo") == "o-1:payment:undo"
     assert command_id("o-1", "payment", "undo", 3) == "o-1:payment:undo:3"
-    assert outcome_id("o-1", 7) == "o-1:outcome:7"
+    assert outcome_id("o-1", 1_700_000_000_000, 7) == "o-1:outcome:1700000000000:7"
+
+
+def test_an_id_that_is_placed_again_has_other_outcomes() -> None:
+    """The second saga of an id counts its decisions from 1 as well, and began later: no outcome has the same id."""
+    lives = [{outcome_id("o-1", started_ms, seq) for seq in range(1, 6)} for started_ms in (1_000, 2_000)]
+    assert [len(life) for life in lives] == [5, 5]
+    assert not lives[0] & lives[1]
 
 
 @given(ORDER_IDS, st.integers(1, 999_999_999))

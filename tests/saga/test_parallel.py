@@ -1,17 +1,18 @@
 """Stories of steps that run at the same time: begun together, joined, and undone together."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from app.saga.definition import Saga
-from app.saga.messages import RoomFor, TimerDue
+from app.saga.messages import Operation, RoomFor, TimerDue
 from app.saga.state import Asked, Compensating, Completed, Pausing, RolledBack, Running, Stuck, Waiting
 from app.saga.tries import TIMED_OUT, TOO_LATE
 from app.saga.verdict import Decision
 from app.wire.envelope import Headers
 from app.wire.writer import timer_cause, write
-from tests.saga.given import NOON, WAITED, Crowded, Story, given, without
+from tests.saga.given import NOON, WAITED, Crowded, Expected, Story, given, without
 from tests.saga.steps import broke, completed, do, done, refused, step, undo, undone
 from tests.saga.words import (
     ID,
@@ -30,11 +31,20 @@ PAIR = Saga("pair", 1, (STOCK, COUPON))
 JOINED = Saga("joined", 1, (STOCK, COUPON, SIGN))
 HASTY = Saga("hasty", 1, (step("stock", attempts=1), step("coupon", (), attempts=1)))
 LIMITED = replace(JOINED, deadline_ms=20_000)
+BOTH_STUCK = (placed(), cancel(), broke("stock", "undo", for_good=True), broke("coupon", "undo", for_good=True))
+ASKED = "saga.compensation.requested"
 
 
 def legs(story: Story) -> dict[str, type]:
     """Where each step under way is."""
     return {leg.step: type(leg) for leg in story.state.legs}
+
+
+def operated(word: str, *steps: str) -> Expected:
+    """The event of an operator who sees to these steps."""
+    reason = {"retry": retry().reason, "skip": skip().reason}[word]
+    operation = f"saga.{word}"
+    return {"type": "saga.operated", "operation": operation, "operator": "olga", "reason": reason, "steps": [*steps]}
 
 
 # forward
@@ -258,12 +268,53 @@ def test_one_undo_is_stuck_and_the_other_one_goes_on() -> None:
 
 def test_an_operator_sees_to_all_that_is_stuck() -> None:
     """One retry has both asked for again."""
-    history = (broke("stock", "undo", for_good=True), broke("coupon", "undo", for_good=True))
-    story = given(PAIR, placed(), cancel(), *history)
+    story = given(PAIR, *BOTH_STUCK)
     assert legs(story) == {"stock": Stuck, "coupon": Stuck}
     telling = story.when(retry())
     telling.then(commands=[undo("stock", 2), undo("coupon", 2)], state=Compensating)
     assert telling.events[0].get("steps") == ["stock", "coupon"]
+
+
+def test_an_operator_sees_to_one_of_two() -> None:
+    """The step that is named is asked for again; the other one stays stuck until somebody names it as well."""
+    story = given(PAIR, *BOTH_STUCK)
+    telling = story.when(retry(step="coupon"))
+    again = telling.then(commands=[undo("coupon", 2)], events=[operated("retry", "coupon"), ASKED], state=Compensating)
+    assert legs(again) == {"stock": Stuck, "coupon": Asked}
+    again.when(retry()).then(commands=[undo("stock", 2)], events=[operated("retry", "stock"), ASKED])
+
+
+def test_each_of_two_is_taken_as_done_by_its_name() -> None:
+    """A person saw what came of the one, and then of the other."""
+    story = given(PAIR, *BOTH_STUCK).when(skip(step="stock")).then(events=[operated("skip", "stock")])
+    assert legs(story) == {"coupon": Stuck}
+    story = story.when(skip(step="coupon")).then(
+        outcome=order_cancelled(), events=[operated("skip", "coupon"), "saga.rolled_back"], state=RolledBack
+    )
+    story.when(skip(step="coupon")).then_operation_refused("saga.skip", "needs a saga that is stuck")
+
+
+def test_nobody_takes_two_as_done_in_one_breath() -> None:
+    """What a person saw of one step says nothing of the other: which one is meant must be said."""
+    refusal = "needs the name of one step, as several are stuck: stock, coupon"
+    story = given(PAIR, *BOTH_STUCK).when(skip()).then_operation_refused("saga.skip", refusal)
+    story = story.when(skip(step="stock")).then(events=[operated("skip", "stock")])
+    story.when(skip()).then(outcome=order_cancelled(), state=RolledBack)
+
+
+@pytest.mark.parametrize("name", ("coupon", "sign", "no step of this saga"))
+@pytest.mark.parametrize(("word", "wish"), (("retry", retry), ("skip", skip)))
+def test_a_named_step_that_is_not_stuck_is_refused(word: str, wish: Callable[..., Operation], name: str) -> None:
+    """Be it under way, done or unknown: what else is stuck was not meant."""
+    story = given(PAIR, placed(), cancel(), broke("stock", "undo", for_good=True))
+    story.when(wish(step=name)).then_operation_refused(f"saga.{word}", f"needs {name} to be stuck")
+
+
+@pytest.mark.parametrize(("word", "wish"), (("retry", retry), ("skip", skip)))
+def test_a_name_doesnt_make_a_saga_stuck(word: str, wish: Callable[..., Operation]) -> None:
+    """Where nothing is stuck the name doesn't matter."""
+    story = given(PAIR, placed())
+    story.when(wish(step="stock")).then_operation_refused(f"saga.{word}", "needs a saga that is stuck")
 
 
 def test_a_retry_leaves_what_is_not_stuck_alone() -> None:
@@ -284,7 +335,7 @@ def test_two_that_get_stuck_in_the_same_moment_are_told_of_apart() -> None:
         cause = timer_cause(f"{name}:undo:1:timeout", due.due_ms, f"{ID}:{name}:undo:1")
         written = write(HASTY, ID, telling.verdict, cause, telling.at)
         ids += [_id(out.headers) for out in written if out.topic == "order.outcomes"]
-    assert ids == [f"{ID}:outcome:3", f"{ID}:outcome:4"]
+    assert ids == [f"{ID}:outcome:{NOON}:3", f"{ID}:outcome:{NOON}:4"]
     assert legs(story) == {"stock": Stuck, "coupon": Stuck}
 
 

@@ -145,6 +145,15 @@ def _name(state: State) -> str:
     return "Stuck" if stuck(state) else type(state).__name__
 
 
+def test_one_of_two_stuck_steps_can_be_seen_to() -> None:
+    """Then the saga is still stuck; and where several are, nobody can skip without saying which."""
+    pair = set(moves(trials(saga_of([(1, 1), Part(1, 1, ())]))))
+    alone = set(moves(TRIED))
+    for move in (Move("Stuck", Retry, "Stuck"), Move("Stuck", Skip, "Stuck"), Move("Stuck", Skip, "refused")):
+        assert move in pair
+        assert move not in alone
+
+
 def test_a_saga_of_one_step_has_no_next_one() -> None:
     """Then a success always completes; with more steps there are other ways, and no other places."""
     one = set(moves(trials(saga_of([(2, 2)], deadline_ms=90_000))))

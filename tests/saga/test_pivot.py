@@ -174,6 +174,31 @@ def test_a_late_answer_frees_a_stuck_pivot(late: Said, commands: list[SendComman
     given(FINAL_PAY, *IN_DOUBT).when(late).then(commands=commands, state=state)
 
 
+def test_a_pivot_that_was_done_after_all_is_told_of() -> None:
+    """It was taken as never done, and nothing can undo it: the history says that a person must look again."""
+    story = given(FINAL_PAY, *IN_DOUBT, compensate("never arrived"))
+    reason = "pay was taken as never done, and can't be undone: see to it"
+    ignored = {"type": "saga.reply.ignored", "reply": "pay.yes", "command": f"{ID}:pay:do:1", "reason": reason}
+    story = story.when(done("pay")).then(events=[ignored], state=story.state)
+    story.when(undone("stock")).then(outcome=order_cancelled("never arrived"), state=RolledBack)
+
+
+@pytest.mark.parametrize(
+    ("saga", "history", "late"),
+    (
+        (FINAL_PAY, (*IN_DOUBT, compensate()), done("stock")),
+        (FINAL_PAY, (*IN_DOUBT, compensate()), refused("pay")),
+        (SOFT_PAY, (placed(), done("stock"), cancel()), done("pay")),
+    ),
+    ids=("a step that is being undone", "a refusal", "a pivot that is being undone"),
+)
+def test_no_other_late_answer_calls_a_person(saga: Saga, history: tuple[Said, ...], late: Said) -> None:
+    """Where an undo is on its way, or nothing was done, there is nothing to see to."""
+    telling = given(saga, *history).when(late)
+    telling.then_ignored()
+    assert "see to it" not in str(telling.events)
+
+
 # while it is in doubt: with an undo
 
 

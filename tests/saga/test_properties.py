@@ -18,7 +18,7 @@ from app.saga.definition import Saga
 from app.saga.effects import SendCommand, SendOutcome
 from app.saga.evolve import EVENT_TYPES, advance
 from app.saga.identity import command_id
-from app.saga.messages import Cancel, Compensate, Failed, Input, Place, RoomFor, Skip, Succeeded, TimerDue
+from app.saga.messages import Cancel, Compensate, Failed, Input, Place, Retry, RoomFor, Skip, Succeeded, TimerDue
 from app.saga.state import (
     FINAL,
     LEGS,
@@ -332,6 +332,21 @@ def test_who_wishes_to_go_back_does_as_long_as_it_can_be_done(life: Life) -> Non
             book.take(event)
 
 
+@many
+@given(lives())
+def test_a_person_sees_to_what_was_meant_and_to_nothing_else(life: Life) -> None:
+    """To the stuck step that was named, or without a name to all of them, where one alone can be skipped."""
+    for moment in life[1]:
+        wish = moment.given
+        if isinstance(wish, Retry | Skip) and not isinstance(moment.before.state, NotStarted):
+            parked = [leg.step for leg in stuck(moment.before.state)]
+            meant = [step for step in parked if wish.step in (None, step)]
+            heard = len(meant) == 1 or (bool(meant) and isinstance(wish, Retry))
+            assert moment.events[0].get("steps") == (meant if heard else None)
+            after = [leg.step for leg in stuck(moment.after.state)]
+            assert after == [step for step in parked if not (heard and step in meant)]
+
+
 TEMPERS = ("silent", "failing", "failing for good", "refusing", "answering")
 
 
@@ -359,8 +374,9 @@ def test_a_person_can_end_every_saga(temper: str) -> None:
         saga, moments = life
         progress = _rested(saga, moments[-1].after, temper)
         for _ in range(2 * len(saga.steps)):
-            if stuck(progress.state):
-                progress = _rested(saga, tell(saga, progress, Skip("m", "olga", "by hand"), 0).after, temper)
+            for leg in stuck(progress.state)[:1]:
+                wish = Skip("m", "olga", "by hand", leg.step)
+                progress = _rested(saga, tell(saga, progress, wish, 0).after, temper)
         assert isinstance(progress.state, FINAL) or progress == UNKNOWN
 
     ends()

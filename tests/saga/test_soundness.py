@@ -146,6 +146,8 @@ TIMES = (
         "an ended saga can be remembered for up to a hundred years, and not for less than no time",
     ),
 )
+VERSION = "its version must be a whole number from 1 to 2147483647"
+VERSIONS: tuple[object, ...] = (0, -1, 2**31, True, "1", 1.0, None)
 UNSOUND = (*NAMES, *ORDER_OF_STEPS, *_KINDS, *POLICIES, *PIVOTS, *FIELDS)
 
 
@@ -165,6 +167,14 @@ def test_times_that_cannot_work_are_refused(times: dict[str, int], flaw: str) ->
     assert str(caught.value) == f"the saga order can't work: {flaw}"
 
 
+@pytest.mark.parametrize("version", VERSIONS, ids=repr)
+def test_a_version_is_a_number_that_goes_on_the_wire(version: object) -> None:
+    """It counts from 1, and whoever reads the history can hold it."""
+    with pytest.raises(Unsound) as caught:
+        replace(ORDER, version=version)  # type: ignore[arg-type]
+    assert str(caught.value) == f"the saga order can't work: {VERSION}"
+
+
 def test_what_an_operator_sets_is_checked_as_well() -> None:
     """A policy from outside can be as wrong as one that an author wrote."""
     with pytest.raises(Unsound, match="at least one attempt"):
@@ -175,7 +185,7 @@ def test_what_an_operator_sets_is_checked_as_well() -> None:
 
 def test_every_sentence_has_a_definition_that_it_is_said_of() -> None:
     """No rule stands in the code without a case above."""
-    said = [flaw for _, flaw in (*UNSOUND, *TIMES)]
+    said = [flaw for _, flaw in (*UNSOUND, *TIMES)] + [VERSION]
     sentences = list(_sentences())
     assert len(sentences) > 20
     for sentence in sentences:
@@ -220,6 +230,12 @@ def test_times_at_their_bounds_are_let_through() -> None:
     for remembered_ms, deadline_ms in ((0, 1), (LONGEST_MS, LONGEST_MS), (DAY_MS, None)):
         saga = replace(ORDER, remembered_ms=remembered_ms, deadline_ms=deadline_ms)
         assert list(soundness.flaws(saga)) == []
+
+
+@pytest.mark.parametrize("version", (1, 2, 2**31 - 1))
+def test_versions_within_their_bounds_are_let_through(version: int) -> None:
+    """From the first one to the last."""
+    assert list(soundness.flaws(replace(ORDER, version=version))) == []
 
 
 def test_the_sagas_of_the_random_lives_are_sound() -> None:

@@ -187,6 +187,13 @@ def test_every_step_of_any_version_has_its_topics() -> None:
     assert versions.name == "order"
 
 
+def test_each_definition_has_a_name() -> None:
+    """By which those under way are told apart: that of the saga, and the version."""
+    assert BOTH.definitions == {"order/1", "order/2"}
+    assert given(V1, placed()).state.facts.definition == "order/1"
+    assert Versions((Saga("parcels", 2, (STOCK,)),)).definitions == {"parcels/2"}
+
+
 def test_replies_to_every_version_are_read() -> None:
     """Those of a step that only the old version has, too."""
     headers = [("ce_id", b"m"), ("ce_type", b"stock.yes"), ("ce_causationid", b"o-1:stock:do:1")]

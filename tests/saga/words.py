@@ -40,14 +40,14 @@ def cancel(reason: str = "changed my mind") -> Cancel:
     return Cancel("cancel", reason)
 
 
-def retry(reason: str = "it is up again") -> Retry:
-    """An operator has a stuck step asked for again."""
-    return Retry("retry", "olga", reason)
+def retry(reason: str = "it is up again", step: str | None = None) -> Retry:
+    """An operator has what is stuck asked for again, or one step of it."""
+    return Retry("retry", "olga", reason, step)
 
 
-def skip(reason: str = "done by hand") -> Skip:
-    """An operator takes a stuck step as done."""
-    return Skip("skip", "olga", reason)
+def skip(reason: str = "done by hand", step: str | None = None) -> Skip:
+    """An operator takes a stuck step as done, by its name where several are."""
+    return Skip("skip", "olga", reason, step)
 
 
 def compensate(reason: str = "fraud") -> Compensate:

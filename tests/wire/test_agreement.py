@@ -13,7 +13,7 @@ from app.wire import schemas
 from app.wire.bad import Bad
 from app.wire.reader import Reader
 from tests.wire.judge import allows
-from tests.wire.values import ORDER, SAMPLES, Value, encoded, headers, junk, valid
+from tests.wire.values import ORDER, SAMPLES, WITH_STEP, Value, encoded, headers, junk, valid
 from topologies.order import ORDER as SAGA
 
 READER = Reader(SAGA)
@@ -43,6 +43,7 @@ _ORDER: dict[Path, tuple[object, ...]] = {
     ("lines", 0, "unit_price", "currency"): NO_CURRENCY,
     ("lines", 0, "unit_price", "minor"): NO_MINOR,
 }
+NO_STEP: tuple[object, ...] = (*NO_ID[1:], "x" * 65)
 _FIELDS = {"order_id": NO_ID, "retryable": NO_FLAG}
 
 # Rules that no JSON Schema can say, with why, and a value that the schema allows and the reader refuses.
@@ -105,6 +106,8 @@ def mutations() -> Iterator[tuple[Kind, Path, object]]:
         fields: dict[Path, tuple[object, ...]] = {(name,): _FIELDS.get(name, NO_TEXT) for name in sample}
         for path, wrong in (fields | (_ORDER if sample is ORDER else {})).items():
             yield from ((kind, path, instead) for instead in wrong)
+        if kind[1] in WITH_STEP:
+            yield from ((kind, ("step",), instead) for instead in NO_STEP)
 
 
 def places(value: Any, path: Path = ()) -> Iterator[Path]:

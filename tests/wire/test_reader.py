@@ -1,5 +1,8 @@
 """Records to inputs: every message of the contract and every reason for the dead letters."""
 
+from dataclasses import replace
+from typing import cast
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +12,19 @@ from app.wire.bad import Bad
 from app.wire.envelope import Headers
 from app.wire.reader import Reader, digest
 from app.wire.topics import Topics
-from tests.wire.values import COMMAND, CONTENT, ORDER, SAMPLES, STRUCTURED, Value, encoded, headers, structured, valid
+from tests.wire.values import (
+    COMMAND,
+    CONTENT,
+    ORDER,
+    SAMPLES,
+    STRUCTURED,
+    WITH_STEP,
+    Value,
+    encoded,
+    headers,
+    structured,
+    valid,
+)
 from topologies.order import ORDER as SAGA
 
 READER = Reader(SAGA)
@@ -73,6 +88,32 @@ def test_the_reader_knows_every_message_of_the_contract() -> None:
 def test_unknown_fields_are_ignored(kind: tuple[str, str]) -> None:
     """Fields to come change nothing today."""
     assert read(kind, {"new": {"a": [1, None]}, **SAMPLES[kind], "": 0}) == INPUTS[kind]
+
+
+@pytest.mark.parametrize("type", WITH_STEP)
+@pytest.mark.parametrize("step", ("payment", "no-such.step_9", "x" * 64))
+def test_an_operation_may_name_a_step(type: str, step: str) -> None:
+    """In both modes; whether the saga has such a step is not the reader's to judge."""
+    kind = ("saga.operations", type)
+    value = {**SAMPLES[kind], "step": step}
+    assert read(kind, value) == replace(cast("Retry", INPUTS[kind]), step=step)
+    assert READER.read(kind[0], b"o-1", structured(type, value), STRUCTURED).given == read(kind, value)
+
+
+@pytest.mark.parametrize("type", WITH_STEP)
+@pytest.mark.parametrize("step", (None, 7, True, [], ["payment"], {}, "", "pay ment", "payment\n", "\u00e9", "x" * 65))
+def test_what_can_be_no_step_is_invalid(type: str, step: object) -> None:
+    """It stands in a sentence of the history later: anything but a step's name is refused, and is not repeated."""
+    value = encoded({**SAMPLES["saga.operations", type], "step": step})
+    with pytest.raises(Bad, match=r"^step must match \[A-Za-z0-9\._-\]\{1,64\}$") as caught:
+        READER.read("saga.operations", b"o-1", value, headers(type))
+    assert caught.value.code == "invalid"
+
+
+def test_a_whole_saga_is_rolled_back() -> None:
+    """A compensation knows no step: whatever stands there is a field that nobody knows."""
+    kind = ("saga.operations", "saga.compensate")
+    assert read(kind, {**SAMPLES[kind], "step": 7}) == INPUTS[kind]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -186,6 +186,16 @@ def test_what_an_event_may_lack(type: str, optional: set[str]) -> None:
     assert set(schema["properties"]) - set(schema["required"]) == optional
 
 
+@pytest.mark.parametrize("type", ("saga.retry", "saga.skip", "saga.compensate"))
+def test_what_an_operation_may_lack(type: str) -> None:
+    """The name of one step, where there can be one; the documentation shows a step of the saga."""
+    schema = DOCUMENTS[type]
+    step = set() if type == "saga.compensate" else {"step"}
+    assert set(schema["properties"]) - set(schema["required"]) == step
+    assert set(schema["required"]) == {"order_id", "operator", "reason"}
+    assert schemas.example(schema).get("step") == ("reservation" if step else None)
+
+
 _BECAUSE: Schema = {"reason": "r", "step": "payment", "requested": True}
 _STUCK: Schema = {"type": "saga.stuck", "step": "payment", "attempt": 1, "at_ms": 1, "reason": "r"}
 _CANCELLED: Schema = {"type": "saga.cancel.requested", "reason": "r"}
@@ -217,6 +227,7 @@ _ASKED: Schema = {"is": "asked", "step": "payment", "attempt": 1, "asked_ms": 1,
         ("saga.events", ("events", 0), {**_OPERATED, "steps": []}),
         ("saga.events", ("events", 0), {**_OPERATED, "steps": ["delivery"]}),
         ("saga.events", ("events", 0), {**_OPERATED, "operation": "saga.stop"}),
+        ("saga.state", ("saga",), "other"),
         ("saga.state", ("state",), "walking"),
         ("saga.state", ("state",), "stuck"),
         ("saga.state", ("state",), "completed"),

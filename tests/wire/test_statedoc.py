@@ -39,6 +39,7 @@ _texts = st.text(max_size=20)
 _numbers = st.integers(1, 2**53 - 1)
 _facts = st.builds(
     Facts,
+    saga=_texts,
     version=_numbers,
     digest=_texts,
     started_ms=_numbers,
@@ -70,7 +71,7 @@ def states(kind: type[State]) -> st.SearchStrategy[Progress]:
 
 
 _WHY = Why("no funds", "payment", requested=False)
-_KEPT = Facts(1, "d", NOON, {"customer_id": "ann"}, {"reservation_id": "r-1"})
+_KEPT = Facts("order", 1, "d", NOON, {"customer_id": "ann"}, {"reservation_id": "r-1"})
 _LEGS = (
     Waiting("a", 0, 1),
     Asked("b", 2, 2, NOON, NOON + 1),
@@ -139,7 +140,7 @@ def test_states_have_the_names_of_the_documents() -> None:
 
 def test_a_document_is_small_and_plain() -> None:
     """Nothing is in it that the state does not say, and a completed order keeps nothing of the order itself."""
-    ended = ["state", "seq", "version", "digest", "started_ms"]
+    ended = ["state", "seq", "saga", "version", "digest", "started_ms"]
     done = orjson.loads(encode(at("completed").progress))
     assert list(done) == [*ended, "results", "forget_ms"]
     rolled_back = orjson.loads(encode(at("rolled back, nothing to undo").progress))

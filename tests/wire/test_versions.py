@@ -19,9 +19,9 @@ from app.wire.topics import Topics
 from app.wire.writer import Origin, Out, input_cause, write
 from tests.saga.given import NOON
 from tests.saga.steps import step
-from tests.saga.words import BRIEF
+from tests.saga.words import BRIEF, cancel
 from tests.wire.judge import flaws, resolved, strangers
-from tests.wire.stories import PLACED, VERSIONS, WIDE, WIDE_STORIES, all_decisions, decisions
+from tests.wire.stories import PLACED, STORIES, VERSIONS, WIDE, WIDE_STORIES, all_decisions, decisions
 from tests.wire.values import CONTENT, encoded, headers
 from topologies.order import ORDER
 
@@ -96,6 +96,19 @@ def test_a_reply_to_another_version_is_ignored_and_recorded() -> None:
     _, records = told(started(WIDE), "payment.replies", "payment.charged", **charged)
     (event,) = event_of(records)["events"]
     assert (event["type"], event["reply"], len(records)) == ("saga.reply.ignored", "payment.charged", 1)
+
+
+def test_an_ended_saga_is_told_by_the_version_that_is_gone() -> None:
+    """A process that has only the latest one refuses its cancel, and says whose history it goes on with."""
+    *_, (ended, _, _) = decisions(*STORIES["rejected"][:2])
+    latest = Versions((WIDE,))
+    assert latest.of(ended.progress.state) is WIDE
+    verdict = decide(WIDE, "o-1", decode(encode(ended.progress)), cancel(), NOON)
+    assert isinstance(verdict, Decision)
+    event, outcome = write(WIDE, "o-1", verdict, input_cause(ORIGIN, "m-1", "order.cancel", ()), NOON)
+    value = event_of([event])
+    assert (value["saga"], value["version"]) == ("order", 1)
+    assert dict(outcome.headers)["ce_id"] == f"o-1:outcome:{NOON}:3".encode()
 
 
 def test_one_version_is_described_as_the_saga_is() -> None:

@@ -1,15 +1,18 @@
 """What the orchestrator writes, to the letter of the contract."""
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
 
 from app.saga.messages import TimerDue
+from app.saga.state import UNKNOWN
+from app.saga.verdict import Decision
 from app.wire.partition import partition_of
 from app.wire.times import rfc3339
 from app.wire.writer import Cause, Origin, Out, input_cause, timer_cause, write
-from tests.saga.given import NOON, Said
+from tests.saga.given import NOON, Said, Story
 from tests.saga.words import (
     BRIEF,
     LINES,
@@ -180,7 +183,7 @@ def test_an_outcome_is_as_the_contract_has_it(
         orjson.dumps({"order_id": "o-1", **value}),
         [
             ("ce_specversion", b"1.0"),
-            ("ce_id", f"o-1:outcome:{seq}".encode()),
+            ("ce_id", f"o-1:outcome:{NOON}:{seq}".encode()),
             ("ce_type", type.encode()),
             ("ce_source", b"/saga-orchestrator"),
             ("ce_time", b"2026-03-01T09:30:00.125Z"),
@@ -210,6 +213,17 @@ def test_every_id_is_given_once(story: str) -> None:
         seqs.append(orjson.loads(event.value or b"")["seq"])
     assert len(ids) == len(set(ids))
     assert seqs == list(range(1, len(seqs) + 1))
+
+
+def test_an_id_placed_again_has_new_outcomes() -> None:
+    """A shop that drops duplicates hears of both orders, though each was rejected by the second decision."""
+    ids = []
+    for noon in (NOON, NOON + 1):
+        story = Story(BRIEF, UNKNOWN, noon).lived(PLACED)
+        verdict = story.when(rejected()).verdict
+        assert isinstance(verdict, Decision)
+        ids += [dict(out.headers)["ce_id"] for out in write(BRIEF, "o-1", verdict, CAUSE, AT)[1:]]
+    assert ids == [f"o-1:outcome:{NOON}:2".encode(), f"o-1:outcome:{NOON + 1}:2".encode()]
 
 
 @pytest.mark.parametrize("story", tuple(STORIES))
@@ -260,7 +274,19 @@ def test_all_records_of_an_order_have_one_key() -> None:
     assert partition_of(b"o-1", 12) in range(12)
 
 
-def test_the_writer_writes_for_the_saga_it_is_given() -> None:
-    """Name and version of the history are the definition's."""
+def test_the_history_tells_the_definition_of_a_new_saga() -> None:
+    """By its name and version."""
     value = event_of(PLACED)
     assert (value["saga"], value["version"]) == (ORDER.name, ORDER.version)
+
+
+@pytest.mark.parametrize("wish", (cancel(), compensate(), charged()))
+def test_the_history_tells_the_definition_that_a_saga_began_with(wish: Said) -> None:
+    """One that has ended may be judged by a later definition: it is not told as if it had begun by that."""
+    *_, (completed, _, _) = decisions(PLACED, reserved(), charged())
+    later = replace(BRIEF, name="purchase", version=7)
+    verdict = Story(later, completed.progress, NOON).when(wish).verdict
+    assert isinstance(verdict, Decision)
+    event, *_ = write(later, "o-1", verdict, CAUSE, AT)
+    value = orjson.loads(event.value or b"")
+    assert (value["saga"], value["version"], value["seq"]) == ("order", 1, 4)

@@ -39,10 +39,13 @@ SAMPLES: dict[tuple[str, str], Value] = {
     ("payment.replies", "payment.refunded"): {"order_id": "o-1"},
     ("payment.replies", "payment.failed"): _FAILED,
 }
-"""By topic and type, as the contract's table has them."""
+"""By topic and type, as the contract's table has them, with what is required."""
+WITH_STEP = ("saga.retry", "saga.skip")
+"""Operations that may name a step."""
 
 _texts = st.text(max_size=20) | st.sampled_from(("", "x" * MAX_TEXT, "\U0001f600" * MAX_TEXT, "\0\u202e\r\n\"'<b>"))
 _flags = st.booleans()
+_steps = st.from_regex(r"[A-Za-z0-9._-]{1,64}", fullmatch=True)
 order_ids = st.from_regex(r"[A-Za-z0-9._-]{1,128}", fullmatch=True)
 _money = st.fixed_dictionaries(
     {
@@ -70,8 +73,9 @@ _extras = st.dictionaries(st.sampled_from(("note", "Reason", "é", "")), junk, m
 
 
 def valid(sample: Value) -> st.SearchStrategy[Value]:
-    """Values with the fields of a sample, in any order, and others that nobody knows."""
-    fields = st.fixed_dictionaries({name: _FIELDS.get(name, _texts) for name in sample})
+    """Values with the fields of a sample, and those that it may have, in any order, and others that nobody knows."""
+    optional = {"step": _steps} if "operator" in sample else {}
+    fields = st.fixed_dictionaries({name: _FIELDS.get(name, _texts) for name in sample}, optional=optional)
     return st.tuples(_extras, fields, st.randoms(use_true_random=False)).map(_mixed)
 
 

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 _REMEMBERED = 16  # of what came last; what is older counts half, and half of that
+_MODEST = 100  # room that is beyond this, and beyond what is outstanding, is no measure of what a participant bears
 _CUT_PAUSE_MS = 1_000  # the window is halved once in this time at most: troubles come in swarms
 _FIRST_PROBE_MS = 1_000
 _LONGEST_PROBE_MS = 30_000
@@ -31,11 +32,11 @@ class _Window:
         if self.size < self._limit:
             self.size += 1
 
-    def troubled(self, now_ms: int) -> None:
+    def troubled(self, asked: int, now_ms: int) -> None:
         self._troubles += 1
         self._fade()
         if self.size > 1 and self._troubles > self._answers and abs(now_ms - self._cut_ms) >= _CUT_PAUSE_MS:
-            self.size //= 2
+            self.size = min(self.size, max(asked, _MODEST)) // 2
             self._cut_ms = now_ms
             self._answers = self._troubles = 0
         if self.size == 1 and now_ms >= self.opens_ms:  # else it was sent before the probe
@@ -81,7 +82,7 @@ class Gate:
 
     def troubled(self, step: str, now_ms: int) -> None:
         """The participant gave none in time, or failed technically."""
-        self._window(step).troubled(now_ms)
+        self._window(step).troubled(self._asked.get(step, 0), now_ms)
 
     def counted(self) -> None:
         """What was granted is counted now by who keeps the sagas."""

@@ -16,7 +16,7 @@ from app.engine import admin
 from app.wire.envelope import Headers
 from app.wire.topics import Topics
 from tests.devkafka.support import LIMIT, until
-from topologies.order import ORDER
+from topologies.__main__ import SAGAS
 
 SAGA = (sys.executable, "-m", "topologies")
 QUICK = {"SAGA_SESSION_TIMEOUT": "6", "SAGA_TRANSACTION_TIMEOUT": "3"}  # hands over quickly when a pod dies
@@ -119,12 +119,13 @@ class Site:
 
 
 @contextmanager
-def site(bootstrap: str, prefix: str, folder: Path, partitions: int = 1) -> Iterator[Site]:
+def site(bootstrap: str, prefix: str, folder: Path, partitions: int = 1, definition: str = "order") -> Iterator[Site]:
     """Makes the topics; at the end all processes are ended."""
     client = {"bootstrap.servers": bootstrap, "log_level": 2}
-    topics = Topics(ORDER, prefix)
+    topics = Topics(SAGAS[definition], prefix)
     admin.create(client, topics, partitions, 1)
-    with Children(folder, {"SAGA_KAFKA_BOOTSTRAP": bootstrap, "SAGA_TOPIC_PREFIX": prefix}) as children:
+    place = {"SAGA_KAFKA_BOOTSTRAP": bootstrap, "SAGA_TOPIC_PREFIX": prefix, "SAGA_DEFINITION": definition}
+    with Children(folder, place) as children:
         yield Site(client, topics, children, Producer({**client, "message.max.bytes": 10_000_000, "linger.ms": 0}))
 
 

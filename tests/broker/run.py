@@ -15,8 +15,9 @@ from app.demo.placing import Placing
 from app.demo.plan import Plan
 from app.demo.stage import Stage, set_stage
 from app.demo.watch import Watch
+from app.saga.versions import Versions
 from tests.broker.pods import QUICK, SAGA
-from topologies.order import ORDER
+from topologies.__main__ import SAGAS
 
 MISHAPS = ("--duplicate", "0.05", "--slow", "0.02", "--slow-delay", "100-600", "--fail", "0.02")
 _PATIENCE_SECONDS = 90.0
@@ -27,9 +28,16 @@ class Run:
     """Pods and services of one test, and the orders that go through them while `going` is asked for."""
 
     def __init__(
-        self, stage: Stage, children: Children, plan: Plan, placing: Placing, watch: Watch, group: GroupWatch
+        self,
+        stage: Stage,
+        saga: Versions,
+        children: Children,
+        plan: Plan,
+        placing: Placing,
+        watch: Watch,
+        group: GroupWatch,
     ) -> None:
-        self.stage, self.children, self.plan, self.group = stage, children, plan, group
+        self.stage, self.saga, self.children, self.plan, self.group = stage, saga, children, plan, group
         self._placing, self._watch = placing, watch
 
     def pod(self, name: str) -> Child:
@@ -58,25 +66,29 @@ class Run:
 
 
 @contextmanager
-def running(bootstrap: str, plan: Plan, folder: Path, mishaps: Sequence[str] = MISHAPS) -> Iterator[Run]:
+def running(
+    bootstrap: str, plan: Plan, folder: Path, mishaps: Sequence[str] = MISHAPS, definition: str = "order"
+) -> Iterator[Run]:
     """Services up and orders being placed; pods are the test's. At the end every process is ended in order."""
+    saga = SAGAS[definition]
     with ExitStack() as stack:
-        stage = stack.enter_context(set_stage(ORDER, bootstrap, plan.partitions, print))
-        with Children(folder, stage.environment) as children:
-            for name in ("reservation", "payment"):
-                children.service(SAGA, name, *mishaps, "--seed", str(plan.seed)).start()
+        stage = stack.enter_context(set_stage(saga, bootstrap, plan.partitions, print))
+        with Children(folder, {**stage.environment, "SAGA_DEFINITION": definition}) as children:
+            for step in saga.steps:
+                children.service(SAGA, step.name, *mishaps, "--seed", str(plan.seed)).start()
             placing = Placing(stage.site, plan)
             watch = Watch(stage.client, stage.topics, plan.partitions, placing.placed_at)
             group = GroupWatch(stage, plan.partitions)
             with closing(watch), closing(group), placing:
-                run = Run(stage, children, plan, placing, watch, group)
+                run = Run(stage, saga, children, plan, placing, watch, group)
                 yield run
         prove(run)
 
 
 def prove(run: Run) -> Report:
     """Every invariant holds, and every order that was placed has its one end."""
-    report = check(read(run.stage.client, run.stage.topics.prefix, run.stage.group), fold=refold(ORDER))
+    recording = read(run.stage.client, run.stage.topics.prefix, run.stage.group, run.stage.terms)
+    report = check(recording, run.stage.terms, fold=refold(run.saga))
     assert [f"{found.invariant} {found.saga_id}: {found.text}" for found in report.violations][:10] == []
     assert run.group.went_back == []
     assert run.plan.orders == report.totals.orders_distinct == report.totals.completed + report.totals.rejected

@@ -4,6 +4,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from app.demo.stage import set_stage
+from app.saga.versions import Versions
 from tests.devkafka.support import until
 from topologies.order import ORDER
 
@@ -13,7 +14,7 @@ pytestmark = pytest.mark.broker
 def test_nothing_is_left_on_a_kafka_that_was_there(kafka_bootstrap: str) -> None:
     """The topics are there while the run goes on, and gone after it."""
     admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
-    with set_stage(ORDER, kafka_bootstrap, 1, print) as stage:
+    with set_stage(Versions((ORDER,)), kafka_bootstrap, 1, print) as stage:
         mine = {stage.topics.full(topic) for topic in stage.topics.all}
         until(lambda: mine <= admin.list_topics(timeout=10).topics.keys(), "the topics")
     until(lambda: not mine & admin.list_topics(timeout=10).topics.keys(), "the topics to be gone")

@@ -74,6 +74,12 @@ class Participant:
                 else:
                     self._turn()
             self._commit(wait=True)
+            self._leave()
+
+    def _leave(self) -> None:
+        """Takes note of an assignment that is on its way: the client's closing can hang on one."""
+        self._consumer.unsubscribe()
+        self._consumer.poll(_WAIT)
 
     def _turn(self) -> None:
         messages = self._poll()

@@ -1,7 +1,7 @@
 """How many commands a step's participant may have outstanding in one partition: the more, the better it answers."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 _REMEMBERED = 16  # of what came last; what is older counts half, and half of that
 _MODEST = 100  # room that is beyond this, and beyond what is outstanding, is no measure of what a participant bears
@@ -91,27 +91,26 @@ class Gate:
 
     def open(self, now_ms: int) -> dict[str, int]:
         """For how many of those that wait there is room now, by step."""
-        found = {}
-        for step, waiting in self._waiting.items():
-            free = self._window(step).size - self._asked.get(step, 0)
-            if waiting and free > 0 and self._window(step).opens_ms <= now_ms:
-                found[step] = min(free, waiting)
-        return found
+        return {
+            step: min(free, self._waiting[step]) for step, free, opens_ms in self._with_room() if opens_ms <= now_ms
+        }
 
     def next_ms(self) -> int | None:
         """When the next one that waits may be let in, if not after an answer; 0 stands for now."""
-        return min(
-            (
-                self._window(step).opens_ms
-                for step, waiting in self._waiting.items()
-                if waiting and self._window(step).size > self._asked.get(step, 0)
-            ),
-            default=None,
-        )
+        return min((opens_ms for _, _, opens_ms in self._with_room()), default=None)
 
     def sizes(self) -> dict[str, int]:
         """How many commands each step's participant may have outstanding now."""
         return {step: window.size for step, window in list(self._windows.items())}
+
+    def _with_room(self) -> Iterator[tuple[str, int, int]]:
+        """The steps for which somebody waits and there is room: for how many, and from when on."""
+        for step, waiting in self._waiting.items():
+            if waiting:
+                window = self._window(step)
+                free = window.size - self._asked.get(step, 0)
+                if free > 0:
+                    yield step, free, window.opens_ms
 
     def _window(self, step: str) -> _Window:
         found = self._windows.get(step)

@@ -83,15 +83,14 @@ class PartitionStore:
 
     def next_ms(self) -> int:
         """When (ms since 1970) somebody is due, is let in, or the next due times are to be looked at; may be past."""
-        self.due_ms = self.timers.next_ms() if self.timers else None
-        times = (self.due_ms, self.gate.next_ms(), self.timers.until_ms)
+        times = (self.timers.next_ms(), self.gate.next_ms(), self.timers.until_ms)
         return min(time for time in times if time is not None)
 
     def look_ahead(self, now_ms: int) -> None:
         """Watches the next due times; only while all that was changed is saved."""
         self.index.look_ahead(now_ms)
         self.timers.settle(now_ms)
-        self.due_ms = self.timers.next_ms() if self.timers else None
+        self.due_ms = self.timers.next_ms()
         self._shrink()
 
     def due(self, until_ms: int, most: int) -> Iterator[tuple[int, bytes]]:

@@ -53,7 +53,7 @@ class Timers:
 
     def next_ms(self) -> int | None:
         """The earliest due time, or an earlier one that has moved since; what is settled has not."""
-        return self._heap[0][0] if self._heap else None
+        return self._heap[0][0] if self._due else None
 
     def settle(self, until_ms: int) -> None:
         """From now on `next_ms` is a due time, if it is before that time."""

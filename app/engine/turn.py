@@ -5,9 +5,9 @@ from typing import Protocol
 from app.saga.decide import decide
 from app.saga.definition import Saga
 from app.saga.facts import fact
-from app.saga.identity import Direction, command_id
+from app.saga.identity import command_id
 from app.saga.messages import Failed, Input, Refused, RoomFor, Succeeded, TimerDue, Undone
-from app.saga.state import TIMED, UNDER_WAY, UNKNOWN, Pausing, Progress, Running, State, leg_of
+from app.saga.state import TIMED, UNDER_WAY, UNKNOWN, Pausing, Progress, Running, State, direction_of, leg_of
 from app.saga.verdict import Decision, Forgotten, Unacceptable
 from app.saga.versions import Versions
 from app.wire.bad import Bad
@@ -82,7 +82,8 @@ class Turns:
                     return [_sent_on(topic, home, record)]
                 progress = UNKNOWN
             cause = input_cause(record.origin, received.id, received.type, received.trace)
-            return self._decide(received.saga_id, progress, received.given, cause, state, at_ms)
+            saga = self._versions.of(progress.state)
+            return _decide(saga, received.saga_id, progress, received.given, cause, state, at_ms)
         except Bad as bad:
             return [dead_letter(record.origin, record.key, record.value, record.headers, bad)]
 
@@ -91,39 +92,41 @@ class Turns:
         progress = state.get()
         if progress is None:
             return []
-        cause = _Timers(self._versions.of(progress.state), saga_id, progress.state).due(due_ms)
+        saga = self._versions.of(progress.state)
+        cause = _Timers(saga, saga_id, progress.state).due(due_ms)
         step, _, kind = cause.fields["timer"].partition(":")
         if kind.endswith(":timeout"):
             state.gate.troubled(step, at_ms)
-        return self._decide(saga_id, progress, TimerDue(due_ms), cause, state, at_ms)
+        return _decide(saga, saga_id, progress, TimerDue(due_ms), cause, state, at_ms)
 
     def admit(self, saga_id: str, step: str, state: KeyState, at_ms: int) -> list[Out]:
         """All that room for a step leads to; nothing when the saga no longer waits for it."""
         progress = state.get()
         if progress is None:
             return []
-        cause = _Timers(self._versions.of(progress.state), saga_id, progress.state).room(step, at_ms)
-        return self._decide(saga_id, progress, RoomFor(step), cause, state, at_ms)
-
-    def _decide(
-        self, saga_id: str, progress: Progress, given: Input, cause: Cause, state: KeyState, at_ms: int
-    ) -> list[Out]:
         saga = self._versions.of(progress.state)
-        gate = state.gate
-        verdict = decide(saga, saga_id, progress, given, at_ms, gate.has_room, gate.bears)
-        if isinstance(verdict, Decision):
-            state.set(verdict.progress)
-            if isinstance(given, _REPLIES) and verdict.events[0]["type"] != "saga.reply.ignored":
-                if isinstance(given, Failed) and given.retryable:
-                    gate.troubled(given.step, at_ms)
-                else:
-                    gate.answered(given.step)
-            return write(saga, saga_id, verdict, cause, at_ms)
-        if isinstance(verdict, Unacceptable):
-            raise Bad(verdict.code, verdict.message)
-        if isinstance(verdict, Forgotten):
-            state.forget()
-        return []
+        cause = _Timers(saga, saga_id, progress.state).room(step, at_ms)
+        return _decide(saga, saga_id, progress, RoomFor(step), cause, state, at_ms)
+
+
+def _decide(
+    saga: Saga, saga_id: str, progress: Progress, given: Input, cause: Cause, state: KeyState, at_ms: int
+) -> list[Out]:
+    gate = state.gate
+    verdict = decide(saga, saga_id, progress, given, at_ms, gate.has_room, gate.bears)
+    if isinstance(verdict, Decision):
+        state.set(verdict.progress)
+        if isinstance(given, _REPLIES) and verdict.events[0]["type"] != "saga.reply.ignored":
+            if isinstance(given, Failed) and given.retryable:
+                gate.troubled(given.step, at_ms)
+            else:
+                gate.answered(given.step)
+        return write(saga, saga_id, verdict, cause, at_ms)
+    if isinstance(verdict, Unacceptable):
+        raise Bad(verdict.code, verdict.message)
+    if isinstance(verdict, Forgotten):
+        state.forget()
+    return []
 
 
 def _sent_on(topic: str, home: int, record: Record) -> Out:
@@ -161,17 +164,13 @@ class _Timers:
         return self._of(step, leg.attempt if leg is not None else 0, "room", at_ms)
 
     def _of(self, step: str, attempt: int, kind: str, due_ms: int) -> Cause:
-        return timer_cause(f"{step}:{self._direction}:{attempt}:{kind}", due_ms, self._before(step, attempt))
+        return timer_cause(f"{step}:{direction_of(self.state)}:{attempt}:{kind}", due_ms, self._before(step, attempt))
 
     def _before(self, step: str, attempt: int) -> str:
         """The attempt before; of the first one of an undo its do, and of a do that of a step before it, if any."""
         if attempt:
-            return command_id(self.id, step, self._direction, attempt)
-        if self._direction == "undo":
+            return command_id(self.id, step, direction_of(self.state), attempt)
+        if direction_of(self.state) == "undo":
             return command_id(self.id, step, "do", 1)
         before = [one.name for one in self.saga.steps if one.name in self.saga.earlier[step]]
         return command_id(self.id, before[-1], "do", 1) if before else self.id
-
-    @property
-    def _direction(self) -> Direction:
-        return "do" if isinstance(self.state, Running) else "undo"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from app.saga.identity import Direction
-from app.saga.state import Compensating, Progress, Why, stuck
+from app.saga.state import Compensating, Progress, Why, direction_of, stuck
 from app.wire import statedoc
 
 # In no spelling of JSON can a document have a stuck step without it, so that all others need not be decoded.
@@ -65,7 +65,7 @@ class StuckSagas:
 def _steps(order_id: str, progress: Progress) -> list[StuckStep]:
     state = progress.state
     why = state.why if isinstance(state, Compensating) else None
-    direction: Direction = "do" if why is None else "undo"
+    direction = direction_of(state)
     return [
         StuckStep(order_id, leg.step, direction, leg.attempt, leg.since_ms, leg.reason, why) for leg in stuck(state)
     ]

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.saga.facts import fact
+from app.saga.identity import Direction
 
 # A step under way, be it done or undone: `attempt` is the last one that was asked for (0: none yet), and attempts are
 # counted from `first`, which is above 1 after an operator's retry.
@@ -146,6 +147,11 @@ class Progress:
 
 
 UNKNOWN = Progress(0, NotStarted())
+
+
+def direction_of(state: State) -> Direction:
+    """Whether a saga's steps are done or undone now."""
+    return "do" if isinstance(state, Running) else "undo"
 
 
 def leg_of(legs: tuple[Leg, ...], step: str) -> Leg | None:

@@ -8,7 +8,7 @@ from app.saga.events import Because, Event
 from app.saga.evolve import evolve
 from app.saga.identity import Direction, attempt_of, effect_key
 from app.saga.messages import Reply
-from app.saga.state import UNDER_WAY, Compensating, Leg, Pausing, Running, State, Waiting, leg_of
+from app.saga.state import UNDER_WAY, Compensating, Leg, Pausing, Running, State, Waiting, direction_of, leg_of
 
 Room = Callable[[str], bool]
 """What a step's participant bears."""
@@ -34,7 +34,7 @@ class Turn:
     @property
     def direction(self) -> Direction:
         """Whether steps are done or undone now."""
-        return "do" if isinstance(self.state, Running) else "undo"
+        return direction_of(self.state)
 
     def happen(self, event: Event) -> None:
         """This happened."""

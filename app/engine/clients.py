@@ -38,6 +38,17 @@ class Clients:
             "log_level": 2,  # what matters comes as an error
         }
 
+    def reader(self) -> dict[str, Any]:
+        """A consumer of committed records that joins no group, but must name one that this process may see."""
+        return {
+            **self.plain(),
+            "group.id": self.group,
+            "enable.auto.commit": False,
+            "auto.offset.reset": "error",
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+        }
+
     def consumer(self, inputs: Iterable[str] = ()) -> dict[str, Any]:
         """The consumer's part; `inputs` are the topics that it reads."""
         return {

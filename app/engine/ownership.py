@@ -117,8 +117,7 @@ class Ownership:
 
     def _decided(self, number: int) -> bool:
         """Whether any decision of a partition was committed."""
-        settings = {"isolation.level": "read_committed", "enable.partition.eof": True, "enable.auto.commit": False}
-        reader = Consumer({**self._clients.plain(), "group.id": self._clients.group, **settings})
+        reader = Consumer(self._clients.reader())
         try:
             reader.assign([TopicPartition(self._events, number, OFFSET_BEGINNING)])
             first = reader.poll(self._clients.patience)
@@ -144,8 +143,7 @@ class Ownership:
                     f"{store.folder} is ahead of {self._changelog}[{number}], which has lost records since: "
                     "find out why; to go on without them, delete the folder"
                 )
-        reader = {**self._clients.plain(), "group.id": self._clients.group}
-        self._restore = Restore(reader, self._changelog, self.stores, ends, self._clients.patience)
+        self._restore = Restore(self._clients.reader(), self._changelog, self.stores, ends, self._clients.patience)
 
     def _committed(self, partitions: list[TopicPartition]) -> dict[Place, int]:
         """What the group has committed; waits for transactions of former owners that are still open."""

@@ -21,7 +21,7 @@ class RestoreStuck(Ended):
 class Restore:
     """One restoring of some partitions, in chunks, so that its caller can keep its place in the group meanwhile.
 
-    `client` names a group, as the library wants one: it is never joined, but must be one that this process may see.
+    `client` has the settings of a reader (`Clients.reader`).
     `ends` has each partition's first offset and its high watermark, read as uncommitted: the last committed transaction
     may not be readable yet (KAFKA-10167), and is waited for. So is one that a dead pod left open.
     """
@@ -79,16 +79,7 @@ class Restore:
             self._consumer.close()
 
     def _reader(self, client: dict[str, Any], ends: dict[int, tuple[int, int]]) -> Consumer:
-        reader = Consumer(
-            {
-                **client,
-                "enable.auto.commit": False,
-                "auto.offset.reset": "error",
-                "isolation.level": "read_committed",
-                "enable.partition.eof": True,
-                "fetch.wait.max.ms": 20,
-            }
-        )
+        reader = Consumer({**client, "fetch.wait.max.ms": 20})
         starts = {number: max(self._stores[number].offset, ends[number][0]) for number in self._open}
         reader.assign([TopicPartition(self._changelog, number, offset) for number, offset in starts.items()])
         return reader

@@ -42,8 +42,7 @@ def write(producer: Producer, place: Place, *records: tuple[bytes, bytes | None]
 def restore(place: Place, store: PartitionStore, patience: float = 10.0) -> Restore:
     """Begins to restore up to what the changelog has now."""
     limits = bounds(AdminClient(place.client), [(place.changelog, 0)], LIMIT)
-    reader = {**place.client, "group.id": place.group}
-    return Restore(reader, place.changelog, {0: store}, {0: limits[place.changelog, 0]}, patience)
+    return Restore(place.clients().reader(), place.changelog, {0: store}, {0: limits[place.changelog, 0]}, patience)
 
 
 def finish(restoring: Restore) -> int:

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from app.demo.plan import Plan
-from app.samples.clients import Site
+from app.ops.site import Site
 from app.samples.orders import Placement, Shares, placements
 from app.samples.place import Shop, paced
 

@@ -11,8 +11,8 @@ from confluent_kafka.admin import AdminClient
 from app.audit.terms import Terms, terms_of
 from app.devkafka import LocalKafka
 from app.engine import admin
+from app.ops.site import Site
 from app.saga.versions import Versions
-from app.samples.clients import Site
 from app.wire.topics import Topics
 
 _FORGET_SECONDS = 10.0

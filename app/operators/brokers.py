@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from app.operators.trouble import Trouble
+from app.ops.site import Site
 from app.wire.topics import Topic
 
 T = TypeVar("T")
@@ -40,32 +40,16 @@ class Deadline:
         return max(0.0, min(at_most, self._end - time.monotonic()))
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
-    """Which Kafka, and what all names on it start with."""
-
-    bootstrap: str
-    prefix: str = ""
-
-    def full(self, name: str) -> str:
-        """A topic's or group's name on the broker."""
-        return self.prefix + name
-
-    def client(self, **more: Any) -> dict[str, Any]:
-        """The settings of a client."""
-        quiet = {"log_level": 2}  # what matters is raised as Trouble instead
-        return {"bootstrap.servers": self.bootstrap, "socket.nagle.disable": True, **quiet, **more}
-
-    def reader(self, **more: Any) -> dict[str, Any]:
-        """The settings of a consumer which reads what is committed, and is assigned its places by hand."""
-        return self.client(
-            **{
-                "group.id": self.full("saga-operators"),  # the client wants one; nothing joins it
-                "enable.auto.commit": False,
-                "isolation.level": "read_committed",
-                **more,
-            }
-        )
+def reader(site: Site, **more: Any) -> dict[str, Any]:
+    """The settings of a consumer which reads what is committed, and is assigned its places by hand."""
+    return site.client(
+        **{
+            "group.id": site.full("saga-operators"),  # the client wants one; nothing joins it
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",
+            **more,
+        }
+    )
 
 
 class Brokers:

@@ -12,11 +12,11 @@ import typer
 from confluent_kafka import KafkaException
 from rich.console import Console
 
-from app.operators.brokers import Site
 from app.operators.plain import plain
 from app.operators.stuck import StuckSagas, StuckStep
 from app.operators.trouble import Trouble
 from app.ops import settings
+from app.ops.site import Site
 from app.saga.messages import Compensate, Operation, Retry, Skip
 from app.wire.bad import Bad
 
@@ -35,32 +35,28 @@ Bootstrap = Annotated[str | None, typer.Option(help="Kafka brokers: host:port. D
 Prefix = Annotated[str | None, typer.Option(help="Put before each topic's name. Default: SAGA_TOPIC_PREFIX.")]
 
 
-@app.command()
-def retry(
-    order: Order,
-    reason: Reason,
-    operator: Operator = None,
-    step: Step = None,
-    wait: Wait = 30,
-    bootstrap: Bootstrap = None,
-    prefix: Prefix = None,
-) -> None:
-    """Have what is stuck in an order asked for again, with fresh attempts."""
-    _operate(lambda id, who, why: Retry(id, who, why, step), order, (operator, reason), wait, (bootstrap, prefix))
+def _see_to(kind: type[Retry | Skip]) -> Callable[..., None]:
+    """The command that sees to what is stuck in this way."""
+
+    def see_to(
+        order: Order,
+        reason: Reason,
+        operator: Operator = None,
+        step: Step = None,
+        wait: Wait = 30,
+        bootstrap: Bootstrap = None,
+        prefix: Prefix = None,
+    ) -> None:
+        def wish(id: str, who: str, why: str) -> Operation:
+            return kind(id, who, why, step)
+
+        _operate(wish, order, (operator, reason), wait, (bootstrap, prefix))
+
+    return see_to
 
 
-@app.command()
-def skip(
-    order: Order,
-    reason: Reason,
-    operator: Operator = None,
-    step: Step = None,
-    wait: Wait = 30,
-    bootstrap: Bootstrap = None,
-    prefix: Prefix = None,
-) -> None:
-    """Take what is stuck in an order as done by hand, and go on."""
-    _operate(lambda id, who, why: Skip(id, who, why, step), order, (operator, reason), wait, (bootstrap, prefix))
+app.command("retry", help="Have what is stuck in an order asked for again, with fresh attempts.")(_see_to(Retry))
+app.command("skip", help="Take what is stuck in an order as done by hand, and go on.")(_see_to(Skip))
 
 
 @app.command()

@@ -6,8 +6,9 @@ from typing import Any
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from app.operators.answer import Answer, of_dead_letter, of_event
-from app.operators.brokers import FIRST_ANSWER, PASSING, Brokers, Deadline, Place, Site
+from app.operators.brokers import FIRST_ANSWER, PASSING, Brokers, Deadline, Place, reader
 from app.operators.trouble import Trouble
+from app.ops.site import Site
 from app.wire.envelope import headers_of
 from app.wire.partition import partition_of
 from app.wire.topics import DEAD_LETTERS, EVENTS, OPERATIONS
@@ -52,7 +53,7 @@ def _write(site: Site, number: int, record: Out, deadline: Deadline) -> None:
 
 
 def _await(site: Site, order_id: str, message_id: str, ends: dict[Place, int], deadline: Deadline) -> Answer:
-    with closing(Consumer(site.reader(**{"auto.offset.reset": "error"}))) as consumer:
+    with closing(Consumer(reader(site, **{"auto.offset.reset": "error"}))) as consumer:
         consumer.assign([TopicPartition(*place, offset) for place, offset in ends.items()])
         while left := deadline.left(_POLL_S):
             message = consumer.poll(left)

@@ -6,8 +6,9 @@ from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
-from app.operators.brokers import FIRST_ANSWER, PASSING, Brokers, Deadline, Site
+from app.operators.brokers import FIRST_ANSWER, PASSING, Brokers, Deadline, reader
 from app.operators.trouble import Trouble
+from app.ops.site import Site
 from app.wire.topics import STATE
 
 _BATCH = 10_000
@@ -24,7 +25,7 @@ def read_all(site: Site, take: Take, patience: float) -> list[int]:
     brokers = Brokers(site, Deadline(min(patience, FIRST_ANSWER)))
     ends = brokers.ends([STATE], range(brokers.partitions(STATE)))
     config = {"auto.offset.reset": "earliest", "enable.partition.eof": True, "fetch.wait.max.ms": 20}
-    with closing(Consumer(site.reader(**config))) as consumer:
+    with closing(Consumer(reader(site, **config))) as consumer:
         left = {place: end for place, end in ends.items() if end > 0}
         consumer.assign([TopicPartition(*place, OFFSET_BEGINNING) for place in left])
         waited = Deadline(patience)

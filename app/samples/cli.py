@@ -12,8 +12,8 @@ from typing import Annotated
 
 import typer
 
+from app.ops.site import Site
 from app.samples.behaviour import Behaviour, Range
-from app.samples.clients import Site
 from app.samples.outage import NEVER, Outage
 from app.samples.trouble import Trouble
 

@@ -2,37 +2,24 @@
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Producer
 
+from app.ops.site import Site
 from app.samples.trouble import Trouble
 from app.wire.envelope import Headers
 
 _DELIVERY = 30  # seconds after which a record that no broker took counts as lost
 _FIRST_ANSWER = 10  # seconds
 _NEW_TOPIC = 2  # seconds that a broker may take to know a topic that was just created
-_QUIET = {"log_level": 2}  # what matters is raised as Trouble instead
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """Which Kafka, and what all names on it start with."""
-
-    bootstrap: str
-    prefix: str = ""
-
-    def full(self, name: str) -> str:
-        """A topic's or group's name on the broker."""
-        return self.prefix + name
 
 
 def consumer(site: Site, group: str, instance: str) -> Consumer:
     """Reads committed records, never commits by itself, and is known again after a crash by its instance's name."""
     return Consumer(
         {
-            **_common(site),
+            **site.client(),
             "group.id": site.full(group),
             "group.instance.id": instance,
             "session.timeout.ms": 10_000,
@@ -45,10 +32,6 @@ def consumer(site: Site, group: str, instance: str) -> Consumer:
     )
 
 
-def _common(site: Site) -> dict[str, Any]:
-    return {"bootstrap.servers": site.bootstrap, "socket.nagle.disable": True, **_QUIET}
-
-
 class Sender:
     """An idempotent producer which chooses partitions as Java clients do, and lets no lost record pass in silence."""
 
@@ -57,7 +40,7 @@ class Sender:
         self._failed: Any = None
         self._producer = Producer(
             {
-                **_common(site),
+                **site.client(),
                 "enable.idempotence": True,
                 "partitioner": "murmur2_random",
                 "linger.ms": 0,

@@ -12,9 +12,10 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
+from app.ops.site import Site
 from app.samples import clients
 from app.samples.behaviour import Behaviour, Crash
-from app.samples.clients import Sender, Site
+from app.samples.clients import Sender
 from app.samples.desk import Desk
 from app.samples.ledger import Ledger
 from app.samples.positions import Positions
@@ -22,7 +23,7 @@ from app.samples.replies import Outbox, Place, Reply
 from app.samples.service import Service
 from app.samples.trouble import Trouble
 from app.wire.bad import Bad
-from app.wire.envelope import UNREADABLE, Headers
+from app.wire.envelope import headers_of
 
 _BATCH = 1000  # commands
 _UNDER_WAY = 10_000  # replies that may wait for their time; then no more commands are read
@@ -125,7 +126,7 @@ class Participant:
         """What to send for a command; None for a record that doesn't say whom to answer."""
         now_ms = time.time_ns() // 1_000_000
         try:
-            return self._desk.answer(message.key(), message.value(), _headers(message), now_ms, seconds)
+            return self._desk.answer(message.key(), message.value(), headers_of(message), now_ms, seconds)
         except Bad as bad:
             place = {"topic": message.topic(), "partition": message.partition(), "offset": message.offset()}
             _log.warning("skipped a record that is no command: %s", bad.message, extra={**place, "code": bad.code})
@@ -168,14 +169,6 @@ class Participant:
         self._turnovers += 1
         self._positions.forget()
         self._outbox.forget()
-
-
-def _headers(message: Any) -> Headers | None:
-    try:
-        headers: Headers | None = message.headers()
-    except UnicodeDecodeError:
-        return UNREADABLE
-    return headers
 
 
 def _is_record(message: Any) -> bool:

@@ -10,12 +10,14 @@ from uuid import uuid4
 
 import orjson
 
-from app.samples.clients import Sender, Site
+from app.ops.site import Site
+from app.samples.clients import Sender
 from app.samples.hostile import Hostile
 from app.samples.orders import Placement
 from app.samples.trouble import Trouble
 from app.wire import fields
 from app.wire.bad import Bad
+from app.wire.envelope import spoken
 from app.wire.times import rfc3339
 from app.wire.topics import REQUESTS
 
@@ -61,15 +63,7 @@ class Shop(AbstractContextManager["Shop"]):
 
     def _send(self, id: str, type: str, order_id: str, value: bytes) -> None:
         key = order_id.encode()
-        headers = [
-            ("ce_specversion", b"1.0"),
-            ("ce_id", id.encode()),
-            ("ce_type", type.encode()),
-            ("ce_source", SOURCE),
-            ("ce_time", rfc3339(time.time_ns() // 1_000_000).encode()),
-            ("ce_correlationid", key),
-            ("content-type", b"application/json"),
-        ]
+        headers = spoken(id, type, SOURCE, rfc3339(time.time_ns() // 1_000_000), key)
         self._sender.send(REQUESTS.name, key, value, headers)
 
 

@@ -8,6 +8,7 @@ from app.samples.behaviour import Crash
 from app.samples.commands import Asked
 from app.samples.rules import Answer
 from app.samples.service import Service
+from app.wire.envelope import spoken
 from app.wire.times import rfc3339
 
 Place = tuple[int, int]
@@ -29,17 +30,8 @@ class Reply:
 
 def headers(service: Service, asked: Asked, answer: Answer) -> list[tuple[str, bytes | None]]:
     """The same for every copy of a command, so that a copy of a reply can be told by its id."""
-    return [
-        ("ce_specversion", b"1.0"),
-        ("ce_id", f"{asked.id}:reply".encode()),
-        ("ce_type", answer.type.encode()),
-        ("ce_source", f"/{service.name}".encode()),
-        ("ce_time", rfc3339(answer.at_ms).encode()),
-        ("ce_correlationid", asked.order_id.encode()),
-        ("ce_causationid", asked.id.encode()),
-        ("content-type", b"application/json"),
-        *asked.trace,
-    ]
+    key, source = asked.order_id.encode(), f"/{service.name}".encode()
+    return spoken(f"{asked.id}:reply", answer.type, source, rfc3339(answer.at_ms), key, asked.id, asked.trace)
 
 
 @dataclass(frozen=True, slots=True, order=True)

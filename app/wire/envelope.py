@@ -35,6 +35,24 @@ def headers_of(record: HasHeaders) -> Headers | None:
         return UNREADABLE
 
 
+def spoken(
+    id: str, type: str, source: bytes, at: str, key: bytes, causation: str | None = None, trace: Headers = ()
+) -> list[tuple[str, bytes | None]]:
+    """The headers of a message of the order with that key, in binary mode; `at` is its time (RFC 3339, UTC)."""
+    cause = () if causation is None else (("ce_causationid", causation.encode()),)
+    return [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", id.encode()),
+        ("ce_type", type.encode()),
+        ("ce_source", source),
+        ("ce_time", at.encode()),
+        ("ce_correlationid", key),
+        *cause,
+        ("content-type", b"application/json"),
+        *trace,
+    ]
+
+
 @fact
 class Envelope:
     """What a message says of itself, its data, and the trace it belongs to (ready to be passed on)."""

@@ -7,6 +7,7 @@ import orjson
 from app.saga.messages import TYPE_OF, Operation, Retry, Skip
 from app.wire import fields
 from app.wire.bad import Bad
+from app.wire.envelope import spoken
 from app.wire.times import rfc3339
 from app.wire.topics import OPERATIONS
 from app.wire.writer import Out
@@ -26,15 +27,7 @@ def operation(order_id: str, wish: Operation, at_ms: int) -> Out:
     if isinstance(wish, Retry | Skip) and wish.step is not None:
         value["step"] = fields.step({"step": wish.step})
     key = order_id.encode()
-    headers = [
-        ("ce_specversion", b"1.0"),
-        ("ce_id", wish.id.encode()),
-        ("ce_type", TYPE_OF[type(wish)].encode()),
-        ("ce_source", SOURCE),
-        ("ce_time", rfc3339(at_ms).encode()),
-        ("ce_correlationid", key),
-        ("content-type", b"application/json"),
-    ]
+    headers = spoken(wish.id, TYPE_OF[type(wish)], SOURCE, rfc3339(at_ms), key)
     return Out(OPERATIONS.name, key, orjson.dumps(value), headers)
 
 

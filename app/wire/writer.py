@@ -12,7 +12,7 @@ from app.saga.facts import fact
 from app.saga.identity import outcome_id
 from app.saga.verdict import Decision
 from app.wire.bad import Bad
-from app.wire.envelope import MAX_HEADER_BYTES, UNREADABLE, Headers, header_bytes
+from app.wire.envelope import MAX_HEADER_BYTES, UNREADABLE, Headers, header_bytes, spoken
 from app.wire.times import rfc3339
 from app.wire.topics import DEAD_LETTERS, EVENTS, OUTCOMES
 
@@ -78,27 +78,14 @@ def write(saga: Saga, saga_id: str, decision: Decision, cause: Cause, at_ms: int
     for effect in effects(saga, saga_id, decision):
         value = orjson.dumps(effect.value)
         if isinstance(effect, SendCommand):
-            headers = _headers(effect.id, effect.type, at, key, cause)
+            headers = spoken(effect.id, effect.type, SOURCE, at, key, cause.id, cause.trace)
             headers.append(("ce_idempotencykey", effect.effect.encode()))
             out.append(Out(effect.topic, key, value, headers))
         else:
-            headers = _headers(outcome_id(saga_id, facts.started_ms, seq), effect.type, at, key, cause)
+            id = outcome_id(saga_id, facts.started_ms, seq)
+            headers = spoken(id, effect.type, SOURCE, at, key, cause.id, cause.trace)
             out.append(Out(OUTCOMES.name, key, value, headers))
     return out
-
-
-def _headers(id: str, type: str, at: str, key: bytes, cause: Cause) -> list[tuple[str, bytes | None]]:
-    return [
-        ("ce_specversion", b"1.0"),
-        ("ce_id", id.encode()),
-        ("ce_type", type.encode()),
-        ("ce_source", SOURCE),
-        ("ce_time", at.encode()),
-        ("ce_correlationid", key),
-        ("ce_causationid", cause.id.encode()),
-        ("content-type", b"application/json"),
-        *cause.trace,
-    ]
 
 
 def dead_letter(origin: Origin, key: bytes | None, value: bytes | None, headers: Headers | None, bad: Bad) -> Out:

@@ -18,8 +18,8 @@ from app.demo.children import Child
 from app.demo.group import GroupWatch
 from app.demo.stage import Stage
 from app.demo.watch import Watch
+from app.ops import site as ops_site
 from app.saga.versions import Versions
-from app.samples import clients
 from app.samples.orders import Placement, Shares, placements
 from app.samples.place import Shop
 from app.wire.topics import EVENTS, Topics
@@ -114,7 +114,7 @@ class Crowd:
     def place(self, shares: Shares = HARMLESS) -> list[Placement]:
         """Places all of them, as fast as it goes; returns what was placed."""
         placed = list(placements(self.orders, self._seed, shares))
-        with Shop(clients.Site(self.at.client["bootstrap.servers"], self.at.topics.prefix)) as shop:
+        with Shop(ops_site.Site(self.at.client["bootstrap.servers"], self.at.topics.prefix)) as shop:
             for placement in placed:
                 shop.place(placement)
         return placed

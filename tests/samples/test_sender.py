@@ -7,7 +7,8 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from app.samples.clients import Sender, Site
+from app.ops.site import Site
+from app.samples.clients import Sender
 from tests.samples.wire import end_of
 
 pytestmark = pytest.mark.broker

@@ -15,8 +15,8 @@ import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from app.ops.site import Site
 from app.samples.behaviour import Behaviour
-from app.samples.clients import Site
 from app.samples.ledger import Ledger
 from app.samples.participant import Participant
 from app.samples.service import Service

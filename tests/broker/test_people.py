@@ -12,6 +12,7 @@ import orjson
 import pytest
 
 from app.audit.totals import Totals
+from app.demo.children import Child
 from app.saga.messages import Compensate, Operation, Retry, Skip
 from app.wire.operations import operation
 from tests.broker.crowd import proved, say
@@ -192,37 +193,56 @@ def test_operators_end_what_is_stuck(kafka_bootstrap: str, topic_prefix: str, tm
         at.running()
         broken = at.children.service(SAGA, "reservation", "--fail-undo-for-good", "1")
         broken.start()
-        for order in ("retried", "skipped", "turned", "done"):
-            at.place(order)
-        for order in ("retried", "skipped"):
-            refuse(at, order, "payment")
-            at.await_events(order, "saga.stuck")
-        succeed(at, "done", "payment")
-        at.await_events("done", "saga.completed")
-        assert stuck(at) == {("retried", "reservation", "undo"), ("skipped", "reservation", "undo")}
-
-        assert saga(at, "retry", "retried") == (0, "retried: reservation's undo is asked again (attempt 2)")
-        until(lambda: at.decided("retried").count("saga.stuck") == 2, "the retry to fail")
-        assert len(stuck(at)) == 2
-        assert broken.stop() == 0
-        at.children.service(SAGA, "reservation").start()
-        assert saga(at, "retry", "retried") == (0, "retried: reservation's undo is asked again (attempt 3)")
-        at.await_events("retried", "saga.rolled_back")
-        assert saga(at, "skip", "skipped") == (0, "skipped: reservation's undo is taken as done by hand; rolled back")
-        assert saga(at, "compensate", "turned") == (0, "turned goes back; payment's undo is asked")
-        undo(at, "turned", "payment")
-        at.await_events("turned", "saga.rolled_back")
+        get_stuck(at)
+        see_to_what_is_stuck(at, broken)
+        turn_back(at, "turned")
         assert stuck(at) == set()
-        for command in ("retry", "skip", "compensate"):
-            code, told = saga(at, command, "done")
-            assert (code, told.startswith("done was refused: needs a saga that ")) == (1, True)
-        code, told = saga(at, "retry", "nobody")
-        assert (code, told.startswith("nobody is not known: ")) == (1, True)
+        are_refused(at)
         assert outcomes(at, "retried") == ["order.stuck", "order.stuck", "order.rejected"]
         assert outcomes(at, "turned") == ["order.cancelled"]
         assert at.decided("done").count("saga.operation.refused") == 3
         assert {event["operator"] for event in events_of(at, "retried") if event["type"] == "saga.operated"} == {"ann"}
         assert ended(at, 4).dead_letters == {"unknown_order": 1}
+
+
+def get_stuck(at: Site) -> None:
+    """Of four orders two are stuck, and listed; one is under way, and one is done."""
+    for order in ("retried", "skipped", "turned", "done"):
+        at.place(order)
+    for order in ("retried", "skipped"):
+        refuse(at, order, "payment")
+        at.await_events(order, "saga.stuck")
+    succeed(at, "done", "payment")
+    at.await_events("done", "saga.completed")
+    assert stuck(at) == {("retried", "reservation", "undo"), ("skipped", "reservation", "undo")}
+
+
+def see_to_what_is_stuck(at: Site, broken: Child) -> None:
+    """One is retried in vain, and again once the service works; the other is skipped."""
+    assert saga(at, "retry", "retried") == (0, "retried: reservation's undo is asked again (attempt 2)")
+    until(lambda: at.decided("retried").count("saga.stuck") == 2, "the retry to fail")
+    assert len(stuck(at)) == 2
+    assert broken.stop() == 0
+    at.children.service(SAGA, "reservation").start()
+    assert saga(at, "retry", "retried") == (0, "retried: reservation's undo is asked again (attempt 3)")
+    at.await_events("retried", "saga.rolled_back")
+    assert saga(at, "skip", "skipped") == (0, "skipped: reservation's undo is taken as done by hand; rolled back")
+
+
+def turn_back(at: Site, order: str) -> None:
+    """An order that is under way is rolled back."""
+    assert saga(at, "compensate", order) == (0, f"{order} goes back; payment's undo is asked")
+    undo(at, order, "payment")
+    at.await_events(order, "saga.rolled_back")
+
+
+def are_refused(at: Site) -> None:
+    """What makes no sense for an order that is done, and what is wished for one that nobody placed."""
+    for command in ("retry", "skip", "compensate"):
+        code, told = saga(at, command, "done")
+        assert (code, told.startswith("done was refused: needs a saga that ")) == (1, True)
+    code, told = saga(at, "retry", "nobody")
+    assert (code, told.startswith("nobody is not known: ")) == (1, True)
 
 
 def saga(at: Site, *words: str) -> tuple[int, str]:

@@ -3,6 +3,6 @@
 from app.devkafka.broker import Broker
 from app.devkafka.cluster import LocalKafka
 from app.devkafka.errors import DevKafkaError
-from app.devkafka.properties import Profile
+from app.devkafka.properties import Extra, Listener, Profile
 
-__all__ = ["Broker", "DevKafkaError", "LocalKafka", "Profile"]
+__all__ = ["Broker", "DevKafkaError", "Extra", "Listener", "LocalKafka", "Profile"]

@@ -2,7 +2,7 @@
 
 import atexit
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +14,7 @@ from app.devkafka.errors import DevKafkaError
 from app.devkafka.home import kept_home, temporary_home
 from app.devkafka.launcher import Launcher
 from app.devkafka.ports import free_ports
-from app.devkafka.properties import Node, Profile, jvm_flags, server_properties
+from app.devkafka.properties import NOTHING_EXTRA, Extra, Node, Profile, jvm_flags, server_properties
 from app.devkafka.storage import cluster_id_of, prepare
 
 _PROPERTIES = "server.properties"
@@ -28,6 +28,7 @@ class LocalKafka:
     """A real Kafka for a `with` block: 1 or 3 brokers on 127.0.0.1, with free ports unless given.
 
     Without a directory the data is temporary. A given directory is kept, and a later start goes on with its data.
+    `extra` has what some brokers have beside the usual, by their ids from 1.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class LocalKafka:
         profile: Profile | str = Profile.DEV,
         ports: Sequence[int] = (),
         say: Say = _say_nothing,
+        extra: Mapping[int, Extra] | None = None,
     ) -> None:
         if brokers not in (1, 3):
             raise DevKafkaError(f"Kafka runs here with 1 or 3 brokers, not with {brokers}.")
@@ -48,6 +50,7 @@ class LocalKafka:
         self._profile = Profile(profile)
         self._ports = ports
         self._say = say
+        self._extra = extra or {}
         self._ending = ExitStack()
         self._owner = os.getpid()
 
@@ -113,7 +116,9 @@ class LocalKafka:
         for node in nodes:
             directory = home / f"node-{node.id}"
             prepare(directory, node, cluster_id, installation.template)
-            (directory / _PROPERTIES).write_text(server_properties(node, nodes), encoding="ascii")
+            (directory / _PROPERTIES).write_text(
+                server_properties(node, nodes, self._extra.get(node.id, NOTHING_EXTRA)), encoding="ascii"
+            )
             brokers.append(Broker(node, directory, _command(installation, self._profile), launcher))
         return tuple(brokers)
 

@@ -1,7 +1,7 @@
 """The settings of a node's broker and of its Java virtual machine, as text and flags."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 HOST = "127.0.0.1"
@@ -30,6 +30,30 @@ class Node:
         return f"{HOST}:{self.port}"
 
 
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One more address of a broker: `port` is where it listens, `told` where clients are sent, as behind a proxy.
+
+    `settings` are this listener's own, without their prefix (`ssl.keystore.location`, ...).
+    """
+
+    name: str
+    port: int
+    told: int
+    protocol: str = "PLAINTEXT"
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """What a node has beside the usual: listeners, and settings over ours."""
+
+    listeners: tuple[Listener, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+NOTHING_EXTRA = Extra()
+
 _JVM_FLAGS = {
     Profile.DEV: ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx512m"),
     Profile.BENCH: ("-XX:+UseG1GC", "-Xms1g", "-Xmx1g"),
@@ -49,23 +73,29 @@ def jvm_flags(profile: Profile) -> tuple[str, ...]:
     )
 
 
-def server_properties(node: Node, nodes: Sequence[Node]) -> str:
+def server_properties(node: Node, nodes: Sequence[Node], extra: Extra = NOTHING_EXTRA) -> str:
     """The server.properties of `node` in the cluster of all `nodes`, for the node's directory as working directory."""
-    settings = _addresses(node, nodes) | _replication(len(nodes)) | _QUICK
+    settings = _addresses(node, nodes, extra.listeners) | _replication(len(nodes)) | _QUICK
+    for listener in extra.listeners:
+        settings |= {f"listener.name.{listener.name.lower()}.{key}": value for key, value in listener.settings.items()}
+    settings |= extra.settings
     return "".join(f"{name}={value}\n" for name, value in settings.items())
 
 
-def _addresses(node: Node, nodes: Sequence[Node]) -> dict[str, str]:
+def _addresses(node: Node, nodes: Sequence[Node], more: Sequence[Listener]) -> dict[str, str]:
     broker = f"PLAINTEXT://{node.address}"
+    heard = [broker, f"CONTROLLER://{HOST}:{node.controller_port}", *(f"{at.name}://{HOST}:{at.port}" for at in more)]
     return {
         "process.roles": "broker,controller",
         "node.id": str(node.id),
         "controller.quorum.voters": ",".join(f"{each.id}@{HOST}:{each.controller_port}" for each in nodes),
-        "listeners": f"{broker},CONTROLLER://{HOST}:{node.controller_port}",
-        "advertised.listeners": broker,
+        "listeners": ",".join(heard),
+        "advertised.listeners": ",".join([broker, *(f"{at.name}://{HOST}:{at.told}" for at in more)]),
         "controller.listener.names": "CONTROLLER",
         "inter.broker.listener.name": "PLAINTEXT",
-        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+        "listener.security.protocol.map": ",".join(
+            ["CONTROLLER:PLAINTEXT", "PLAINTEXT:PLAINTEXT", *(f"{at.name}:{at.protocol}" for at in more)]
+        ),
         "log.dirs": DATA,
     }
 

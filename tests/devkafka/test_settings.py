@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.devkafka import DevKafkaError, LocalKafka, Profile
+from app.devkafka import DevKafkaError, Extra, Listener, LocalKafka, Profile
 from app.devkafka.ports import free_ports, is_free
 from app.devkafka.properties import Node, jvm_flags, server_properties
 from app.devkafka.storage import cluster_id_of, new_id, prepare
@@ -42,6 +42,18 @@ def test_every_listener_is_on_the_loopback_address(count: int) -> None:
     settings = _settings(_NODES[0], _NODES[:count])
     assert settings["listeners"] == "PLAINTEXT://127.0.0.1:20001,CONTROLLER://127.0.0.1:20011"
     assert settings["advertised.listeners"] == "PLAINTEXT://127.0.0.1:20001"
+
+
+def test_a_broker_can_be_reached_through_a_proxy_too() -> None:
+    """Clients of the other listener are sent to where it is said to be, and it has settings of its own."""
+    proxied = Listener("SAFE", 20021, told=20031, protocol="SSL", settings={"ssl.keystore.type": "PEM"})
+    extra = Extra((proxied,), {"auto.create.topics.enable": "true"})
+    settings = dict(line.split("=", 1) for line in server_properties(_NODES[0], _NODES, extra).splitlines())
+    assert settings["listeners"].endswith(",SAFE://127.0.0.1:20021")
+    assert settings["advertised.listeners"] == "PLAINTEXT://127.0.0.1:20001,SAFE://127.0.0.1:20031"
+    assert settings["listener.security.protocol.map"].endswith(",SAFE:SSL")
+    assert settings["listener.name.safe.ssl.keystore.type"] == "PEM"
+    assert settings["auto.create.topics.enable"] == "true"
 
 
 def test_the_profiles_differ_in_compiler_and_memory() -> None:

@@ -6,17 +6,21 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.devkafka import LocalKafka
+from tests.faults.cluster import Cluster, cluster_of
 
 
 @pytest.fixture(scope="session")
-def kafka_bootstrap() -> Iterator[str]:
-    """The bootstrap servers: SAGA_KAFKA_BOOTSTRAP if set, else a Kafka of this run, started when first asked for."""
-    if given := os.environ.get("SAGA_KAFKA_BOOTSTRAP"):
-        yield given
-        return
-    with LocalKafka() as kafka:
-        yield kafka.bootstrap
+def cluster() -> Iterator[Cluster]:
+    """A Kafka of this run, started when first asked for, with a network before it that does as it is told."""
+    with cluster_of(1, seed=1) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap(request: pytest.FixtureRequest) -> str:
+    """The bootstrap servers: SAGA_KAFKA_BOOTSTRAP if set, else those of this run's own Kafka."""
+    given = os.environ.get("SAGA_KAFKA_BOOTSTRAP")
+    return given or request.getfixturevalue("cluster").kafka.bootstrap
 
 
 @pytest.fixture

@@ -55,6 +55,16 @@ class Child:
         """Asks it to end (SIGTERM), and waits; returns its exit code."""
         return self._end(signal.SIGTERM)
 
+    def tell(self, how: signal.Signals) -> None:
+        """Sends it a signal, if it still runs."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(how)
+
+    @property
+    def exit_code(self) -> int | None:
+        """How its present life ended, negative for a signal; None while it runs."""
+        return None if self._process is None else self._process.poll()
+
     def await_log(self, text: str, seconds: float = 60.0) -> None:
         """Waits until this life's log has the text. Raises ChildFailed."""
         end = time.monotonic() + seconds

@@ -30,8 +30,12 @@ class Placing(AbstractContextManager["Placing"]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop.set()
+        self.stop()
         self._thread.join()
+
+    def stop(self) -> None:
+        """Places no more; what was handed over is still delivered."""
+        self._stop.set()
 
     @property
     def done(self) -> bool:

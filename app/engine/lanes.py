@@ -1,13 +1,17 @@
 """Transactional producers, each with a thread that waits for its commits, so that deciding goes on meanwhile."""
 
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
-from confluent_kafka import KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from app.engine.errors import Ended
 
+# Of the time that brokers leave a transaction open: when that is over, the client asks again for the end of it. What
+# was asked for first may still come, late, and would end another transaction (KIP-890): by then this process is gone.
+_SHARE = 0.9
 Header = tuple[str, bytes | None]
 Delivered = Callable[[Any, Any], None]
 
@@ -22,6 +26,7 @@ class Lane:
     def __init__(self, config: dict[str, Any], timeout: float) -> None:
         self._producer = Producer(config)
         self._timeout = timeout
+        self._limit = config["transaction.timeout.ms"] / 1000 * _SHARE
         self._waiter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="commit")
         self._commit: Future[None] | None = None
 
@@ -48,7 +53,7 @@ class Lane:
             try:
                 self._commit.result()
             except KafkaException as error:
-                raise CommitFailed(error.args[0].str()) from error
+                raise CommitFailed(self._why(error.args[0])) from error
             self._commit = None
 
     def rest(self, seconds: float) -> None:
@@ -87,8 +92,12 @@ class Lane:
         self._waiter.shutdown(wait=True)
 
     def _finish(self, positions: list[TopicPartition], group: Any, committed: Callable[[], None]) -> None:
-        # A commit whose outcome is open must not be tried again on this producer: a late EndTxn could end another
-        # transaction (KIP-890). So each call gets the whole time there is, once.
-        self._producer.send_offsets_to_transaction(positions, group, self._timeout)
-        self._producer.commit_transaction(self._timeout)
+        end = time.monotonic() + self._limit
+        self._producer.send_offsets_to_transaction(positions, group, self._limit)
+        self._producer.commit_transaction(max(0.0, end - time.monotonic()))
         committed()
+
+    def _why(self, error: KafkaError) -> str:
+        if error.code() == KafkaError._TIMED_OUT:
+            return f"what came of a commit was not known after {self._limit:.1f} s: look at the brokers"
+        return str(error.str())

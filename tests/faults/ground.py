@@ -1,0 +1,170 @@
+"""Where faults happen: one saga's topics and services on a cluster, and pods that are started again whenever they end,
+as a platform would."""
+
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from app.audit.terms import terms_of
+from app.demo.children import Child, Children
+from app.demo.group import GroupWatch
+from app.demo.placing import Placing
+from app.demo.plan import Plan
+from app.demo.stage import Stage
+from app.engine import admin
+from app.saga.versions import Versions
+from app.wire.topics import Topics
+from tests.broker.pods import SAGA
+from tests.faults.cluster import Cluster
+from tests.faults.pulse import Pulse
+from topologies.__main__ import SAGAS
+
+PARTITIONS = 4
+_AT = (sys.executable, "-m", "tests.faults.at")
+_SELF_MADE = (0, 1, -signal.SIGKILL, -signal.SIGXFSZ)  # how a pod may end here: never refused, never by a bug
+_RESTORED = '"event": "restored"'
+_ASSIGNED = '"event": "assigned"'
+_MISHAPS = ("--duplicate", "0.05", "--slow", "0.02", "--slow-delay", "100-600", "--fail", "0.02")
+
+
+class BadEnd(AssertionError):
+    """A pod ended in a way in which none may."""
+
+
+@dataclass(slots=True)
+class Pod:
+    """A name in the group, and its lives. What `at` says (see tests.faults.at) becomes of one life alone."""
+
+    children: Children
+    name: str
+    settings: dict[str, str]
+    lives: int = 0
+    child: Child = field(init=False)
+
+    def live(self, *at: str) -> None:
+        """Begins a life."""
+        command = (*_AT, *at) if at else SAGA
+        self.child = self.children.pod(command, self.name, self.settings)
+        self.child.start()
+        self.lives += 1
+
+    @property
+    def ended(self) -> bool:
+        """Whether this life is over. Raises BadEnd for an end that is none of ours."""
+        if self.child.alive:
+            return False
+        said = self.child.said()
+        if self.child.exit_code not in _SELF_MADE or "Traceback" in said:
+            raise BadEnd(f"{self.name} ended with {self.child.exit_code}; its log ends with:\n{said[-3000:]}")
+        return True
+
+    @property
+    def takings(self) -> int:
+        """How often this life took partitions over, and had their state."""
+        return self.child.said().count(_RESTORED)
+
+    @property
+    def partitions(self) -> list[int]:
+        """What this life was given last."""
+        given = [orjson.loads(line) for line in self.child.said().splitlines() if _ASSIGNED in line]
+        return list(given[-1]["partitions"]) if given else []
+
+    @property
+    def asleep(self) -> bool:
+        """Whether it was stopped by a signal."""
+        try:
+            return Path(f"/proc/{self.child.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+        except FileNotFoundError:
+            return False
+
+    @property
+    def state(self) -> Path:
+        """The folder of its state."""
+        return self.children.state_of(self.name)
+
+
+@dataclass(slots=True)
+class Ground:
+    """One saga's round on a cluster."""
+
+    cluster: Cluster
+    stage: Stage
+    saga: Versions
+    children: Children
+    pulse: Pulse
+    group: GroupWatch
+    placing: Placing
+    seed: int
+    pods: list[Pod] = field(default_factory=list)
+    services: list[Child] = field(default_factory=list)
+
+    def client_id(self, pod: Pod) -> str:
+        """As what a pod's requests are known."""
+        return f"{self.stage.group}.{pod.name}"
+
+    def pod(self, name: str, **settings: object) -> Pod:
+        """A pod that is not started yet, and is there to stay."""
+        pod = self.stranger(name, **settings)
+        self.pods.append(pod)
+        return pod
+
+    def stranger(self, name: str, **settings: object) -> Pod:
+        """A pod that is not started yet, and may be gone at the end."""
+        given = {f"SAGA_{key.upper()}": str(value) for key, value in settings.items()}
+        return Pod(self.children, name, {**given, "SAGA_KAFKA_BOOTSTRAP": self.cluster.network.bootstrap})
+
+    def look(self, seconds: float = 0.1) -> None:
+        """Lets some time pass, and sees what comes of it; services that gave up are started again."""
+        self.pulse.look(seconds)
+        for service in self.services:
+            if not service.alive:
+                service.start()
+
+    def tend(self) -> list[Pod]:
+        """Starts every pod again that has ended; returns them."""
+        ended = [pod for pod in self.pods if pod.ended]
+        for pod in ended:
+            pod.live()
+        return ended
+
+    def serve(self, *behaviour: str) -> None:
+        """Starts the services, or starts them anew in another mood."""
+        for service in self.services:
+            service.stop()
+        self.services = [self.children.service(SAGA, step.name, *behaviour) for step in self.saga.steps]
+        for service in self.services:
+            service.start()
+
+    def await_all(self, condition: str, seconds: float) -> None:
+        """Waits until every pod is ready, tending them."""
+        deadline = time.monotonic() + seconds
+        while not all(pod.child.alive and pod.takings for pod in self.pods):
+            assert time.monotonic() < deadline, f"{condition}: not all pods were ready in {seconds:.0f} s"
+            self.tend()
+            self.look()
+
+
+@contextmanager
+def ground(
+    at: Cluster, folder: Path, plan: Plan, behaviour: Sequence[str] = _MISHAPS, saga: str = "order"
+) -> Iterator[Ground]:
+    """Topics of its own, services, and orders being placed; pods are the caller's. All processes end with the block."""
+    versions = SAGAS[saga]
+    stage = Stage(at.client, Topics(versions, f"faults-{plan.seed}-{time.time_ns() % 10**9}."), terms_of(versions))
+    admin.create(at.client, stage.topics, plan.partitions, len(at.kafka.brokers))
+    with ExitStack() as stack:
+        children = stack.enter_context(Children(folder, {**stage.environment, "SAGA_DEFINITION": saga}))
+        pulse = stack.enter_context(closing(Pulse(at.client, stage.topics, plan.partitions)))
+        group = stack.enter_context(closing(GroupWatch(stage, plan.partitions)))
+        placing = Placing(stage.site, plan)
+        found = Ground(at, stage, versions, children, pulse, group, placing, plan.seed)
+        found.serve(*behaviour, "--seed", str(plan.seed))
+        with placing:
+            yield found

@@ -1,0 +1,58 @@
+"""The end of a round: all is let go its way, and then judged from the topics and the disks alone."""
+
+import time
+
+from confluent_kafka import KafkaException
+
+from app.audit.invariants import check
+from app.audit.read import read
+from app.audit.recording import RecordingError
+from app.audit.refold import refold
+from tests.faults.ground import Ground
+from tests.faults.tally import Tally
+
+_PATIENCE = 90.0
+
+
+def prove(ground: Ground, tally: Tally) -> None:
+    """Waits until every order has ended and all is read, ends all processes, and judges; what is broken is tallied."""
+    settle(ground)
+    for pod in ground.pods:
+        assert pod.child.stop() == 0, f"{pod.name} did not end in order: {pod.child.said()[-1000:]}"
+    for service in ground.services:
+        service.stop()
+    stage, placed = ground.stage, len(ground.placing.placed_at)
+    report = check(read(stage.client, stage.topics.prefix, stage.group, stage.terms), stage.terms, fold=refold(ground.saga))
+    found = [*report.violations, *ground.group.went_back]
+    tally.broken += [f"seed {ground.seed}: {each.invariant} {each.saga_id}: {each.text}" for each in found]
+    totals = report.totals
+    if not placed == totals.orders_distinct == totals.completed + totals.rejected:
+        tally.broken.append(f"seed {ground.seed}: {placed} orders were placed, {totals.orders_distinct} are there")
+    tally.sagas += placed
+    tally.rounds += 1
+    tally.recovered(ground.pulse.recoveries)
+
+
+def settle(ground: Ground) -> None:
+    """Waits until every order that was placed has ended, and the group has read all; pods that end are started again.
+
+    Fails when nothing moves any more.
+    """
+    moved, last = time.monotonic(), -1
+    while True:
+        ground.look()
+        ground.tend()
+        placed, ended = len(ground.placing.placed_at), len(ground.pulse.ended)
+        if ground.placing.done and ended >= placed and _lag(ground) == 0:
+            return
+        if ended != last:
+            moved, last = time.monotonic(), ended
+        assert time.monotonic() - moved < _PATIENCE, f"seed {ground.seed}: {ended} of {placed} ended, then no more"
+
+
+def _lag(ground: Ground) -> int | None:
+    """None while it can't be known."""
+    try:
+        return ground.group.lag()
+    except (KafkaException, RecordingError):
+        return None

@@ -18,6 +18,7 @@ from app.engine.batch import BatchContext
 from app.engine.clients import Clients
 from app.engine.clock import SteadyClock
 from app.engine.duties import Keeper
+from app.engine.ending import end_within
 from app.engine.folder import make_folder
 from app.engine.horizon import Horizon
 from app.engine.lanes import Lane
@@ -25,6 +26,8 @@ from app.engine.loop import Loop
 from app.engine.ownership import Lost, Ownership, Policy
 from app.engine.standing import Standing, standing
 from app.wire.topics import STATE, Topics
+
+_CLOSING_SECONDS = 10.0
 
 
 class BatchDataFrame(StreamingDataFrame):
@@ -113,6 +116,12 @@ class SagaApplication(Application):
             self._loop.turn(executors)
         self._loop.finish()
         self._consumer.poll(0)  # takes note of an assignment that waits to be: the client's closing can hang on one
+
+    def _exception_handler(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> bool:
+        """Who fails must end, even if the client hangs while it is closed: it can, on an assignment on its way."""
+        if exc_val is not None:
+            end_within(_CLOSING_SECONDS, exc_val)
+        return bool(super()._exception_handler(exc_type, exc_val, exc_tb))  # type: ignore[no-untyped-call]
 
     def _on_assign(self, _: object, topic_partitions: list[TopicPartition]) -> None:
         if not self._stop_event.is_set():  # a consumer that closes may still be given partitions

@@ -72,7 +72,7 @@ def seen(place: Place) -> list[bytes]:
 def test_a_commit_of_unknown_outcome_ends_the_process_and_is_tried_once(
     cluster: Cluster, place: Place, owner: Owner, moment: Moment
 ) -> None:
-    """The client itself would ask again in a moment; the first wish, if it is only late, could end a later transaction."""
+    """The client itself would ask again in a moment; the first wish, if only late, could end a later transaction."""
     clients = clients_of(place, cluster)
     with lost(cluster, clients, moment):
         lane, done = commit(place, owner, clients, b"one", 1)

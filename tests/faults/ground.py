@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import orjson
 
@@ -66,15 +65,12 @@ class Pod:
         return True
 
     @property
-    def takings(self) -> int:
-        """How often this life took partitions over, and had their state."""
-        return self.child.said().count(_RESTORED)
-
-    @property
-    def partitions(self) -> list[int]:
-        """What this life was given last."""
-        given = [orjson.loads(line) for line in self.child.said().splitlines() if _ASSIGNED in line]
-        return list(given[-1]["partitions"]) if given else []
+    def partitions(self) -> frozenset[int]:
+        """What this life has and may work on: it was given them last, and has their state."""
+        lines = self.child.said().splitlines()
+        given = [orjson.loads(line)["partitions"] for line in lines if _ASSIGNED in line]
+        is_ready = given and len(given) == sum(_RESTORED in line for line in lines)
+        return frozenset(given[-1] if is_ready else ())
 
     @property
     def asleep(self) -> bool:
@@ -142,13 +138,17 @@ class Ground:
         for service in self.services:
             service.start()
 
-    def await_all(self, condition: str, seconds: float) -> None:
-        """Waits until every pod is ready, tending them."""
+    def await_all(self, when: str, seconds: float) -> None:
+        """Waits until the pods share all partitions, each of them one at least; tends them."""
         deadline = time.monotonic() + seconds
-        while not all(pod.child.alive and pod.takings for pod in self.pods):
-            assert time.monotonic() < deadline, f"{condition}: not all pods were ready in {seconds:.0f} s"
+        while not self._shared():
+            assert time.monotonic() < deadline, f"{when}: not all partitions were shared in {seconds:.0f} s"
             self.tend()
             self.look()
+
+    def _shared(self) -> bool:
+        shares = [pod.partitions for pod in self.pods]
+        return all(shares) and sorted(number for share in shares for number in share) == [*range(self.pulse.partitions)]
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from tests.faults.ground import Ground, Pod
 from tests.faults.proxy import Moment, Trap
 from tests.faults.tally import Tally
 
-QUICK = {"session_timeout": 6, "transaction_timeout": 3, "step_timeout": 4}
+SETTINGS = {"session_timeout": 6, "transaction_timeout": 3, "step_timeout": 4}
 _PATIENCE = 20.0  # seconds in which a pod gets to its point, or is killed all the same
 _ON_THE_WIRE = {
     "records on their way": (Api.PRODUCE, Moment.ASKED, 20),
@@ -92,7 +92,7 @@ class Kills:
         wanted = any(doom.point == "revoked" and not self._is_dead(name) for name, doom in self._dooms.items())
         if self._guest is None and wanted:
             self._guests += 1
-            self._guest = self.ground.stranger(f"guest-{self._guests}", **QUICK)
+            self._guest = self.ground.stranger(f"guest-{self._guests}", **SETTINGS)
             self._guest.live()
         elif self._guest is not None and not wanted:
             self._guest.child.stop()

@@ -22,7 +22,9 @@ def prove(ground: Ground, tally: Tally) -> None:
     for service in ground.services:
         service.stop()
     stage, placed = ground.stage, len(ground.placing.placed_at)
-    report = check(read(stage.client, stage.topics.prefix, stage.group, stage.terms), stage.terms, fold=refold(ground.saga))
+    report = check(
+        read(stage.client, stage.topics.prefix, stage.group, stage.terms), stage.terms, fold=refold(ground.saga)
+    )
     found = [*report.violations, *ground.group.went_back]
     tally.broken += [f"seed {ground.seed}: {each.invariant} {each.saga_id}: {each.text}" for each in found]
     totals = report.totals

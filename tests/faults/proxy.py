@@ -17,8 +17,6 @@ from typing import Any
 from app.devkafka.properties import HOST
 from tests.faults.frames import Api, Request, end_error, packed, read
 
-_HOLD_LOOK = 0.02  # seconds between two looks whether what is held may pass
-
 
 class Moment(Enum):
     """Where a trap springs."""
@@ -139,7 +137,9 @@ class Network:
         for task in self._open[number]:
             task.cancel()
 
-    def _serving(self, number: int) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]:
+    def _serving(
+        self, number: int
+    ) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.current_task()
             assert task is not None
@@ -160,6 +160,8 @@ class Network:
             self._servers.append(await asyncio.start_server(self._serving(number), HOST, told))
 
     async def _end(self) -> None:
+        for trap in self._traps:
+            trap.released.set()
         for server in self._servers:
             server.close()
         others = asyncio.all_tasks() - {asyncio.current_task()}
@@ -208,8 +210,8 @@ class _Link:
         async for frame in self._coming(self._client[0]):
             request = Request.of(frame)
             trap = self._network.spring(request, Moment.ASKED)
-            if trap is not None:
-                await _release(trap)
+            if trap is not None and trap.holds:
+                await asyncio.to_thread(trap.released.wait)
             if self._network.weather(self._number).asks and (trap is None or trap.holds):
                 self._asked.append(request)
                 broker.write(packed(frame))
@@ -232,8 +234,3 @@ class _Link:
             if weather.delay:
                 await asyncio.sleep(weather.delay)
             yield frame
-
-
-async def _release(trap: Trap) -> None:
-    while trap.holds and not trap.released.is_set():
-        await asyncio.sleep(_HOLD_LOOK)

@@ -1,33 +1,27 @@
 """One round of each kind of fault, told again by its seed."""
 
 import random
-import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from app.demo.plan import Plan
 from tests.faults import brokers, kills, zombies
-from tests.faults.ground import PARTITIONS, Cluster, ground
+from tests.faults.cluster import Cluster
+from tests.faults.ground import ground
 from tests.faults.proof import prove
 from tests.faults.tally import Tally
 
-_RATE = 50.0
 _ENOUGH = 10**6  # orders: placing goes on until it is told to stop
+Expired = Callable[[], bool]
 
 
-def plan(seed: int, rate: float = _RATE, partitions: int = PARTITIONS) -> Plan:
-    """Orders without end."""
-    return Plan(orders=_ENOUGH, rate=rate, seed=seed, partitions=partitions)
-
-
-def kill_round(at: Cluster, folder: Path, seed: int, wanted: Counter[str], expired: Callable[[], bool]) -> Tally:
-    """Two pods die at these points, so often each, until the time has expired; then the proof."""
+def kill_round(at: Cluster, folder: Path, seed: int, wanted: Counter[str], expired: Expired) -> Tally:
+    """Pods die at these points, so often each, until the time has expired; then the proof."""
     tally = Tally()
-    with ground(at, folder, plan(seed)) as here:
-        for name in ("first", "second"):
-            here.pod(name, **kills.QUICK)
+    with ground(at, folder, _plan(seed, rate=50, partitions=6)) as here:
+        for name in ("first", "second", "third"):
+            here.pod(name, **kills.SETTINGS)
         killing = kills.Kills(here, random.Random(f"{seed} kills"), wanted, tally)
         killing.begin()
         while not killing.over and not expired():
@@ -39,49 +33,55 @@ def kill_round(at: Cluster, folder: Path, seed: int, wanted: Counter[str], expir
     return tally
 
 
-def zombie_round(at: Cluster, folder: Path, seed: int, kinds: Iterable[str], expired: Callable[[], bool]) -> Tally:
+def zombie_round(at: Cluster, folder: Path, seed: int, kinds: Iterable[str], expired: Expired) -> Tally:
     """Two pods under load fall asleep in turn, then the proof."""
     tally = Tally()
-    with ground(at, folder, plan(seed, rate=20, partitions=2)) as here:
+    with ground(at, folder, _plan(seed, rate=20, partitions=2)) as here:
         for name in ("first", "second"):
-            here.pod(name, **zombies.QUICK)
+            here.pod(name, **zombies.SETTINGS)
         trials = zombies.Zombies(here, random.Random(f"{seed} zombies"), tally)
         trials.begin()
-        for kind in kinds:
-            if not expired():
-                trials.trial(kind)
+        for kind in _until(expired, kinds):
+            trials.trial(kind)
         here.placing.stop()
         prove(here, tally)
     return tally
 
 
-def timer_round(at: Cluster, folder: Path, seed: int, times: int, expired: Callable[[], bool]) -> Tally:
+def timer_round(at: Cluster, folder: Path, seed: int, times: int, expired: Expired) -> Tally:
     """Orders whose services stay silent, so that nothing comes in and only time-outs are due; pods fall asleep."""
     tally = Tally()
     with ground(at, folder, Plan(orders=60, rate=100, seed=seed, partitions=2), ("--lose", "1")) as here:
         for name in ("first", "second"):
-            here.pod(name, **{**zombies.QUICK, "step_timeout": 1, "step_attempts": 1000})
+            here.pod(name, **{**zombies.SETTINGS, "step_timeout": 1, "step_attempts": 1000})
         trials = zombies.Zombies(here, random.Random(f"{seed} timers"), tally)
         trials.begin()
-        for _ in range(times):
-            if not expired():
-                trials.trial(zombies.TIMERS)
+        for kind in _until(expired, [zombies.TIMERS] * times):
+            trials.trial(kind)
         here.serve()
         prove(here, tally)
     return tally
 
 
-def broker_round(at: Cluster, folder: Path, seed: int, faults: Iterable[str], expired: Callable[[], bool]) -> Tally:
+def broker_round(at: Cluster, folder: Path, seed: int, faults: Iterable[str], expired: Expired) -> Tally:
     """Faults of brokers and networks under load, then the proof."""
     tally = Tally()
-    with ground(at, folder, plan(seed, rate=30)) as here:
+    with ground(at, folder, _plan(seed, rate=30, partitions=4)) as here:
         for name in ("first", "second"):
             here.pod(name, **brokers.SETTINGS)
         trouble = brokers.BrokerFaults(here, random.Random(f"{seed} brokers"), tally)
         trouble.begin()
-        for fault in faults:
-            if not expired():
-                trouble.strike(fault)
+        for fault in _until(expired, faults):
+            trouble.strike(fault)
         here.placing.stop()
         prove(here, tally)
     return tally
+
+
+def _plan(seed: int, rate: float, partitions: int) -> Plan:
+    """Orders without end."""
+    return Plan(orders=_ENOUGH, rate=rate, seed=seed, partitions=partitions)
+
+
+def _until(expired: Expired, kinds: Iterable[str]) -> Iterator[str]:
+    return (kind for kind in kinds if not expired())

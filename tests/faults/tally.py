@@ -43,7 +43,14 @@ class Tally:
 
     def table(self) -> Table:
         """For people."""
-        table = Table("fault", "times", "no decision for: half", "nine in ten", "all", title="Faults, and how long a partition stood still")
+        table = Table(
+            "fault",
+            "times",
+            "no decision for: half",
+            "nine in ten",
+            "all",
+            title="Faults, and how long a partition stood still",
+        )
         for cells in self.rows():
             table.add_row(*cells)
         return table
@@ -52,7 +59,11 @@ class Tally:
         """Fault, how often, and how long a partition took no decision at most, in half, nine in ten and all of them."""
         for fault, times in sorted(self.faults.items()):
             seconds = sorted(self.recoveries.get(fault, ()))
-            yield fault, f"{times}", *(f"{_quantile(seconds, share):.1f} s" if seconds else "-" for share in (0.5, 0.9, 1))
+            yield (
+                fault,
+                f"{times}",
+                *(f"{_quantile(seconds, share):.1f} s" if seconds else "-" for share in (0.5, 0.9, 1)),
+            )
 
     def verdict(self) -> str:
         """One line."""

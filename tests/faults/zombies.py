@@ -11,7 +11,7 @@ from tests.faults.ground import Ground, Pod
 from tests.faults.proxy import Moment, Trap
 from tests.faults.tally import Tally
 
-QUICK = {"session_timeout": 2, "transaction_timeout": 1, "poll_timeout": 20, "step_timeout": 3}
+SETTINGS = {"session_timeout": 2, "transaction_timeout": 1, "poll_timeout": 20, "step_timeout": 3}
 _LIMIT = 30.0
 _ON_THE_WIRE = {
     "with records written": (Api.PRODUCE, Moment.SENT),
@@ -46,10 +46,9 @@ class Zombies:
         """One pod falls asleep, another takes over, the sleeper wakes: it may commit nothing, and ends by itself."""
         victim = self.chance.choice(self.ground.pods)
         trap = self._put_to_sleep(victim, kind)
-        self.ground.pulse.struck(f"pause: {kind}", *victim.partitions).heal()
-        begun = {pod.name: pod.takings for pod in self.ground.pods}
-        others = [pod for pod in self.ground.pods if pod is not victim]
-        self._wait(lambda: self._took_over(others, begun), f"a pod to take over from {victim.name}")
+        partitions = victim.partitions
+        self.ground.pulse.struck(f"pause: {kind}", *partitions).heal()
+        self._wait(lambda: self._took_over(victim, partitions), f"a pod to take over from {victim.name}")
         self._rest(self.chance.uniform(0, 2))
         woken = time.monotonic()
         victim.child.tell(signal.SIGCONT)
@@ -65,6 +64,7 @@ class Zombies:
         if kind in _INSIDE:
             victim.child.kill()
             victim.live("STOP", _INSIDE[kind], str(self.chance.randint(1, 60)))
+            self._wait(lambda: bool(victim.partitions), f"{victim.name} to be back")
         elif kind in _ON_THE_WIRE:
             api, moment = _ON_THE_WIRE[kind]
             client = self.ground.client_id(victim)
@@ -76,12 +76,12 @@ class Zombies:
         self._wait(lambda: victim.asleep, f"{victim.name} to fall asleep {kind}")
         return trap
 
-    def _took_over(self, others: list[Pod], begun: dict[str, int]) -> bool:
+    def _took_over(self, victim: Pod, partitions: frozenset[int]) -> bool:
+        others = [pod for pod in self.ground.pods if pod is not victim]
         for pod in others:
             if pod.ended:  # on a busy computer a session may end too soon
                 pod.live()
-                begun[pod.name] = 0
-        return any(pod.takings > begun[pod.name] for pod in others)
+        return partitions <= frozenset().union(*(pod.partitions for pod in others))
 
     def _judge(self, victim: Pod, kind: str, woken: float) -> None:
         self.tally.struck(f"pause: {kind}")

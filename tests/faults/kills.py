@@ -15,7 +15,7 @@ from tests.faults.proxy import Moment, Trap
 from tests.faults.tally import Tally
 
 SETTINGS = {"session_timeout": 6, "transaction_timeout": 3, "step_timeout": 4}
-_PATIENCE = 20.0  # seconds in which a pod gets to its point, or is killed all the same
+_PATIENCE = 15.0  # seconds in which a pod that works gets to its point, or is killed all the same
 _ON_THE_WIRE = {
     "records on their way": (Api.PRODUCE, Moment.ASKED, 20),
     "records written": (Api.PRODUCE, Moment.ANSWERED, 20),
@@ -33,7 +33,8 @@ class _Doom:
     """What is to happen to one life of a pod."""
 
     point: str
-    until: float
+    seconds: float = _PATIENCE
+    until: float | None = None
     trap: Trap | None = None
     by_the_clock: bool = False
 
@@ -66,9 +67,7 @@ class Kills:
         for pod in self.ground.pods:
             doom = self._dooms[pod.name]
             if not pod.ended:
-                if time.monotonic() > doom.until:
-                    doom.by_the_clock = True
-                    pod.child.kill()
+                self._watch(pod, doom)
             elif pod.name not in self._back_at:
                 self._died(pod, doom)
             elif time.monotonic() > self._back_at[pod.name]:
@@ -86,6 +85,14 @@ class Kills:
             pod.live()
         if self._guest is not None:
             self._guest.child.stop()
+
+    def _watch(self, pod: Pod, doom: _Doom) -> None:
+        """The clock runs from when the pod has something to work on."""
+        if doom.until is None and pod.partitions:
+            doom.until = time.monotonic() + doom.seconds
+        if doom.until is not None and time.monotonic() > doom.until:
+            doom.by_the_clock = True
+            pod.child.kill()
 
     def _mind_the_guest(self) -> None:
         """One who joins, so that partitions are given away, as long as somebody is to die of that."""
@@ -114,12 +121,12 @@ class Kills:
             self.ground.cluster.network.take_away(doom.trap)
         if self.chance.random() < 0.15:
             shutil.rmtree(pod.state, ignore_errors=True)
-        down = self.chance.uniform(7, 9) if self.chance.random() < 0.1 else 0  # the other pod takes over
+        down = self.chance.uniform(7, 9) if self.chance.random() < 0.05 else 0  # the other pod takes over
         self._back_at[pod.name] = time.monotonic() + down
 
     def _live(self, pod: Pod) -> None:
         point = self.chance.choice(sorted(+self.wanted) or ["any moment"])
-        doom = self._dooms[pod.name] = _Doom(point, time.monotonic() + _PATIENCE)
+        doom = self._dooms[pod.name] = _Doom(point)
         if point in _ON_THE_WIRE:
             api, moment, most = _ON_THE_WIRE[point]
             nth = self.chance.randint(1, most)
@@ -128,7 +135,7 @@ class Kills:
                 Trap(self.ground.client_id(pod), api, moment, _killing(pod), nth)
             )
         elif point == "any moment":
-            doom.until = time.monotonic() + self.chance.uniform(0.2, 6)
+            doom.seconds = self.chance.uniform(0, 3)
             pod.live()
         elif point == WRITING:
             pod.live("KILL", point, str(self.chance.randint(8_000, 300_000)))

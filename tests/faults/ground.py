@@ -4,7 +4,7 @@ as a platform would."""
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,10 +67,10 @@ class Pod:
     @property
     def partitions(self) -> frozenset[int]:
         """What this life has and may work on: it was given them last, and has their state."""
-        lines = self.child.said().splitlines()
-        given = [orjson.loads(line)["partitions"] for line in lines if _ASSIGNED in line]
-        is_ready = given and len(given) == sum(_RESTORED in line for line in lines)
-        return frozenset(given[-1] if is_ready else ())
+        told = [line for line in self.child.said().splitlines() if _ASSIGNED in line or _RESTORED in line]
+        if not told or _RESTORED not in told[-1]:
+            return frozenset()
+        return frozenset(next(orjson.loads(line)["partitions"] for line in reversed(told) if _ASSIGNED in line))
 
     @property
     def asleep(self) -> bool:
@@ -99,6 +99,7 @@ class Ground:
     placing: Placing
     seed: int
     pods: list[Pod] = field(default_factory=list)
+    strangers: list[Pod] = field(default_factory=list)
     services: list[Child] = field(default_factory=list)
 
     def client_id(self, pod: Pod) -> str:
@@ -107,12 +108,15 @@ class Ground:
 
     def pod(self, name: str, **settings: object) -> Pod:
         """A pod that is not started yet, and is there to stay."""
-        pod = self.stranger(name, **settings)
-        self.pods.append(pod)
-        return pod
+        self.pods.append(self._pod(name, settings))
+        return self.pods[-1]
 
     def stranger(self, name: str, **settings: object) -> Pod:
         """A pod that is not started yet, and may be gone at the end."""
+        self.strangers.append(self._pod(name, settings))
+        return self.strangers[-1]
+
+    def _pod(self, name: str, settings: Mapping[str, object]) -> Pod:
         given = {f"SAGA_{key.upper()}": str(value) for key, value in settings.items()}
         return Pod(self.children, name, {**given, "SAGA_KAFKA_BOOTSTRAP": self.cluster.network.bootstrap})
 
@@ -142,9 +146,14 @@ class Ground:
         """Waits until the pods share all partitions, each of them one at least; tends them."""
         deadline = time.monotonic() + seconds
         while not self._shared():
-            assert time.monotonic() < deadline, f"{when}: not all partitions were shared in {seconds:.0f} s"
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{when}: not all partitions were shared in {seconds:.0f} s\n{self.logs()}")
             self.tend()
             self.look()
+
+    def logs(self) -> str:
+        """What the pods said last."""
+        return "\n".join(f"{pod.name}: {pod.child.said()[-1500:]}" for pod in self.pods)
 
     def _shared(self) -> bool:
         shares = [pod.partitions for pod in self.pods]

@@ -9,6 +9,7 @@ from app.audit.read import read
 from app.audit.recording import RecordingError
 from app.audit.refold import refold
 from tests.faults.ground import Ground
+from tests.faults.states import States
 from tests.faults.tally import Tally
 
 _PATIENCE = 90.0
@@ -22,11 +23,14 @@ def prove(ground: Ground, tally: Tally) -> None:
     for service in ground.services:
         service.stop()
     stage, placed = ground.stage, len(ground.placing.placed_at)
-    report = check(
-        read(stage.client, stage.topics.prefix, stage.group, stage.terms), stage.terms, fold=refold(ground.saga)
-    )
+    recording = read(stage.client, stage.topics.prefix, stage.group, stage.terms)
+    report = check(recording, stage.terms, fold=refold(ground.saga))
     found = [*report.violations, *ground.group.went_back]
-    tally.broken += [f"seed {ground.seed}: {each.invariant} {each.saga_id}: {each.text}" for each in found]
+    wrong = [f"{each.invariant} {each.saga_id}: {each.text}" for each in found]
+    states = States(stage, ground.saga, recording)
+    wrong += states.wrong({pod.state for pod in (*ground.pods, *ground.strangers)})
+    tally.broken += [f"seed {ground.seed}: {each}" for each in wrong]
+    tally.states += sum(map(len, states.documents.values()))
     totals = report.totals
     if not placed == totals.orders_distinct == totals.completed + totals.rejected:
         tally.broken.append(f"seed {ground.seed}: {placed} orders were placed, {totals.orders_distinct} are there")

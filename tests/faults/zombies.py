@@ -100,8 +100,7 @@ class Zombies:
         deadline = time.monotonic() + _LIMIT
         while not condition():
             if time.monotonic() > deadline:
-                logs = "\n".join(f"{pod.name}: {pod.child.said()[-1500:]}" for pod in self.ground.pods)
-                raise AssertionError(f"seed {self.ground.seed}: waited in vain for {what}\n{logs}")
+                raise AssertionError(f"seed {self.ground.seed}: waited in vain for {what}\n{self.ground.logs()}")
             self.ground.look(0.05)
 
 

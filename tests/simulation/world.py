@@ -177,7 +177,10 @@ class World:
         self._pod = Pod(self.kafka, self.plan, self._folders[0], life, self.time, self.fuse, chance)
 
     def _note_queues(self, pod: Pod) -> None:
-        found = {number: queues(store, self.plan) for number, store in pod.stores.items()}
+        found = {
+            number: queues(store, [step.name for step in self.plan.versions.steps])
+            for number, store in pod.stores.items()
+        }
         self.takeovers.append((len(self.kafka.commits), found))
 
     def _hand_over(self) -> None:

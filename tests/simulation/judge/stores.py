@@ -1,7 +1,7 @@
 """What is on a pod's disk, opened once more: the same as in the changelog, with an index that misses nobody."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Set
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,8 @@ from app.saga.state import Asked, Compensating, NotStarted, Pausing, Progress, R
 from app.wire.statedoc import decode
 from tests.simulation.judge.violation import Violation
 from tests.simulation.kafka import Log
-from tests.simulation.plan import CHANGELOG_ID, START_MS, Plan
+from tests.simulation.plan import CHANGELOG_ID, Plan
 
-_FAR_MS = START_MS + 60 * 86_400_000
 _LAST_TICKET = (1 << 64) - 1
 _FIRST_KEY, _END = b"\x01", b"\xff"
 _ALL = 10**9
@@ -23,29 +22,35 @@ _KEPT_MS = 3 * 65_536  # entries of the index that are over stay for some bucket
 Queues = dict[str, list[bytes]]
 
 
-def queues(store: PartitionStore, plan: Plan) -> Queues:
+def queues(store: PartitionStore, steps: Iterable[str]) -> Queues:
     """Whose tickets there are for each step, first ones first."""
     found: Queues = {}
-    for step in plan.versions.steps:
-        start = _queue_key(step.name, 0, b"")
-        tickets = store._scan(start, _queue_key(step.name, _LAST_TICKET, b""))
-        found[step.name] = [ticket[len(start) :] for ticket in tickets]
+    for step in steps:
+        start = _queue_key(step, 0, b"")
+        tickets = store._scan(start, _queue_key(step, _LAST_TICKET, b""))
+        found[step] = [ticket[len(start) :] for ticket in tickets]
     return found
+
+
+def flaws(store: PartitionStore, expected: dict[bytes, bytes], steps: Iterable[str]) -> Iterator[Violation]:
+    """What is wrong with a store that nobody uses: its documents must be these, and its index must miss nobody."""
+    found = {key: store._read(key) or b"" for key in store._scan(_FIRST_KEY, _END)}
+    yield from _same(found, expected)
+    sagas = {key: decode(value) for key, value in found.items()}
+    yield from _counted(store, sagas)
+    yield from _queued(queues(store, steps), sagas)
+    yield from _due(store, sagas)
 
 
 def inspect(folder: Path, log: Log, plan: Plan, *, at_end: bool) -> Iterator[Violation]:
     """What is wrong with the store of a partition that nobody has open; `log` is its changelog."""
     store = PartitionStore(folder, CHANGELOG_ID, 10, plan.limit)
     try:
-        found = {key: store._read(key) or b"" for key in store._scan(_FIRST_KEY, _END)}
         offset = len(log.records) if at_end else store.offset
-        yield from _same(found, _documents(log, offset))
-        sagas = {key: decode(value) for key, value in found.items()}
-        yield from _counted(store, sagas)
-        yield from _queued(queues(store, plan), sagas)
+        expected = _documents(log, offset)
         if at_end:
-            yield from _bounded(store, sagas, log, plan)
-        yield from _due(store, sagas)
+            yield from _bounded(store, expected.keys(), log, plan)
+        yield from flaws(store, expected, [step.name for step in plan.versions.steps])
     finally:
         store.close()
 
@@ -104,10 +109,11 @@ def _due(store: PartitionStore, sagas: dict[bytes, Progress]) -> Iterator[Violat
     first: dict[bytes, int] = {}
     for entry in store._scan(_DUE, _DUE_END):
         first.setdefault(entry[12:], int.from_bytes(entry[4:12], "big"))
-    while store.timers.until_ms <= _FAR_MS:
-        store.look_ahead(_FAR_MS)
-    found = {key: due for due, key in store.due(_FAR_MS, _ALL)}
     expected = {key: due for key, progress in sagas.items() if (due := due_ms(progress.state)) is not None}
+    last_ms = max(expected.values(), default=0)
+    while store.timers.until_ms <= last_ms:
+        store.look_ahead(last_ms)
+    found = {key: due for due, key in store.due(last_ms, _ALL)}
     for key, due in expected.items():
         if first.get(key, due) > due:
             yield Violation(
@@ -120,7 +126,7 @@ def _due(store: PartitionStore, sagas: dict[bytes, Progress]) -> Iterator[Violat
             yield Violation("due index", key.decode(), "it waits for nothing")
 
 
-def _bounded(store: PartitionStore, sagas: dict[bytes, Progress], log: Log, plan: Plan) -> Iterator[Violation]:
+def _bounded(store: PartitionStore, sagas: Set[bytes], log: Log, plan: Plan) -> Iterator[Violation]:
     """Nothing old is left of sagas that are gone."""
     if plan.hardship.jump:
         return

@@ -11,7 +11,7 @@ from typing import Any, cast
 from confluent_kafka import TopicPartition
 from quixstreams import Application
 from quixstreams.dataframe import StreamingDataFrame
-from quixstreams.kafka import BaseConsumer
+from quixstreams.kafka import BaseConsumer, ConnectionConfig
 from quixstreams.models import Topic
 
 from app.engine.batch import BatchContext
@@ -40,10 +40,10 @@ class SagaApplication(Application):
     def __init__(self, clients: Clients, topics: Topics, policy: Policy) -> None:
         make_folder(clients.state_dir / clients.group)  # the base class would raise what it likes
         super().__init__(
-            broker_address=clients.bootstrap,
+            broker_address=_connection(clients),  # from it every client of the base class is made
             consumer_group=clients.group,
             auto_offset_reset="error",
-            consumer_extra_config=clients.consumer(topics.full(topic) for topic in topics.inputs),
+            consumer_extra_config=_rest(clients, clients.consumer(topics.full(topic) for topic in topics.inputs)),
             processing_guarantee="exactly-once",
             state_dir=clients.state_dir,
             loglevel=None,
@@ -125,3 +125,13 @@ class SagaApplication(Application):
 
     def _on_lost(self, _: object, __: list[TopicPartition]) -> None:
         raise Lost("the group gave this process's partitions to others, as it gave no sign of life in time")
+
+
+def _connection(clients: Clients) -> ConnectionConfig:
+    """Where the brokers are and how to get in; passwords in it are not shown when it is printed."""
+    return ConnectionConfig.from_librdkafka_dict({"bootstrap.servers": clients.bootstrap, **clients.access.settings})
+
+
+def _rest(clients: Clients, config: dict[str, Any]) -> dict[str, Any]:
+    """What the connection doesn't say: the base class prints these settings as they are."""
+    return {name: value for name, value in config.items() if name not in clients.access.settings}

@@ -6,7 +6,8 @@ from typing import Any
 
 from confluent_kafka import KafkaException, Producer, TopicPartition
 
-from app.engine.errors import Ended
+from app.engine.errors import Ended, Stopped
+from app.engine.rights import is_denied, lacking
 
 Header = tuple[str, bytes | None]
 Delivered = Callable[[Any, Any], None]
@@ -30,7 +31,7 @@ class Lane:
         try:
             self._producer.init_transactions(self._timeout)
         except KafkaException as error:
-            raise CommitFailed(f"the transaction coordinator did not answer: {error.args[0].str()}") from error
+            raise _stopped(error, "the transaction coordinator did not answer: ") from error
 
     @property
     def idle(self) -> bool:
@@ -48,7 +49,7 @@ class Lane:
             try:
                 self._commit.result()
             except KafkaException as error:
-                raise CommitFailed(error.args[0].str()) from error
+                raise _stopped(error) from error
             self._commit = None
 
     def rest(self, seconds: float) -> None:
@@ -92,3 +93,8 @@ class Lane:
         self._producer.send_offsets_to_transaction(positions, group, self._timeout)
         self._producer.commit_transaction(self._timeout)
         committed()
+
+
+def _stopped(error: KafkaException, doing: str = "") -> Stopped:
+    why = error.args[0]
+    return lacking(why.str()) if is_denied(why) else CommitFailed(doing + why.str())

@@ -114,7 +114,7 @@ def _topics() -> typer.Typer:
             try_out(clients, Rights(of_saga, settings.group_id))
             typer.echo(f"{len(of_saga.all)} topics of {partitions} partitions are as they should be")
 
-    topics.command()(_acls)
+    topics.command("acls")(_acls)
     return topics
 
 

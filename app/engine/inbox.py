@@ -95,7 +95,8 @@ class Inbox:
     def _note(self, message: Message) -> None:
         error = cast("KafkaError", message.error())
         if is_denied(error):
-            raise lacking(error.str())
+            topic = message.topic()
+            raise lacking(f"Read on topic {topic}" if topic else f"Read on group {self._own.group_name}")
         if error.code() != KafkaError._PARTITION_EOF:
             raise KafkaException(error)
         self.ends[cast("str", message.topic()), cast("int", message.partition())] = cast("int", message.offset())

@@ -6,8 +6,8 @@ from typing import Any
 
 from confluent_kafka import KafkaException, Producer, TopicPartition
 
-from app.engine.errors import Ended, Stopped
-from app.engine.rights import is_denied, lacking
+from app.engine.errors import Ended, Refused, Stopped
+from app.engine.rights import is_denied
 
 Header = tuple[str, bytes | None]
 Delivered = Callable[[Any, Any], None]
@@ -97,4 +97,6 @@ class Lane:
 
 def _stopped(error: KafkaException, doing: str = "") -> Stopped:
     why = error.args[0]
-    return lacking(why.str()) if is_denied(why) else CommitFailed(doing + why.str())
+    if is_denied(why):
+        return Refused(f"this user may not write as it must ({why.str()}): `saga topics check` names what it lacks")
+    return CommitFailed(doing + why.str())

@@ -4,9 +4,9 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Any
+from typing import cast
 
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from app.engine.clients import Clients
 from app.engine.errors import Ended, Refused
@@ -39,25 +39,35 @@ def named(right: Right) -> str:
 def _missing_of_group(clients: Clients, rights: Rights) -> Iterator[str]:
     """Commits an offset of a partition that can't be: brokers first look whether the group may be used at all."""
     # The admin client could describe what is allowed, but when a connection breaks meanwhile it ends the process.
-    said: list[KafkaError] = []
-    told = {"on_commit": lambda error, places: said.extend(_errors(error, places)), "logger": _silent}
-    with closing(Consumer({**clients.reader(), **told})) as consumer:
-        place = TopicPartition(rights.topics.full(REQUESTS.name), _NO_PARTITION, 0)
-        consumer.commit(offsets=[place], asynchronous=True)
-        end = time.monotonic() + _SECONDS
-        while not said:
-            if time.monotonic() > end:
-                raise Ended(f"the coordinator of the group {clients.group} did not answer for {_SECONDS:.0f} s")
-            message = consumer.poll(_LOOK_SECONDS)
-            if message is not None and message.error() is not None and is_denied(message.error()):
-                said.append(message.error())
-    if any(map(is_denied, said)):
-        yield named(rights.orchestrators_group)
+    nowhere = [TopicPartition(rights.topics.full(REQUESTS.name), _NO_PARTITION, 0)]
+    with closing(Consumer({**clients.reader(), "logger": _silent})) as consumer:
+        if not _is_seen(consumer, clients.group, nowhere) or not _may_commit(consumer, nowhere):
+            yield named(rights.orchestrators_group)
 
 
-def _errors(error: KafkaError | None, places: list[TopicPartition]) -> list[KafkaError]:
-    found: list[Any] = [error, *(place.error for place in places or ())]
-    return [each for each in found if each is not None]
+def _is_seen(consumer: Consumer, group: str, nowhere: list[TopicPartition]) -> bool:
+    """Whether the group's coordinator lets itself be found; only then a commit is answered at once."""
+    end = time.monotonic() + _SECONDS
+    while time.monotonic() < end:
+        message = consumer.poll(_LOOK_SECONDS)
+        if message is not None and is_denied(cast("KafkaError", message.error())):
+            return False
+        try:
+            consumer.committed(nowhere, _LOOK_SECONDS)
+        except KafkaException as error:
+            if is_denied(error.args[0]):
+                return False
+        else:
+            return True
+    raise Ended(f"the coordinator of the group {group} did not answer for {_SECONDS:.0f} s")
+
+
+def _may_commit(consumer: Consumer, nowhere: list[TopicPartition]) -> bool:
+    try:
+        consumer.commit(offsets=nowhere, asynchronous=False)
+    except KafkaException as error:
+        return not is_denied(error.args[0])
+    return True
 
 
 def _missing_of_transactions(clients: Clients, rights: Rights) -> Iterator[str]:

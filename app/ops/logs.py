@@ -54,7 +54,7 @@ def wordless() -> Iterator[None]:
     sys.unraisablehook = lambda told: _say(told.exc_value)
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - what is known was told before, and this is the end
         _say(error)
         raise SystemExit(1) from None
 

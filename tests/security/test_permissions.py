@@ -1,7 +1,5 @@
 """The least permissions: written down once, enough for every part, and each that is missing is named."""
 
-import secrets
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,38 +27,16 @@ from app.wire.topics import EVENTS, OUTCOMES, REQUESTS, STATE, Topics
 from tests.broker.pods import QUICK, SAGA, placed, read_committed, said
 from tests.devkafka.support import LIMIT, until
 from tests.engine.test_command import refusal, saga
-from tests.security.guarded import Guarded, rules
+from tests.security.guarded import rules
+from tests.security.permitted import Permitted
 from topologies.order import ORDER
 
 VERSIONS = Versions((ORDER,))
 UNPREFIXED = Rights(Topics(VERSIONS), "saga-orchestrator")
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
-    """Topics on the guarded broker, and what everybody needs there."""
-
-    broker: Guarded
-    rights: Rights
-
-    def user(self, role: str) -> dict[str, Any]:
-        """The settings of somebody who has just what this part needs."""
-        name = f"{role}-{secrets.token_hex(3)}"
-        self.broker.grant(rules(name, self.rights.by_role[role]))
-        return {**self.broker.user(name), "topic_prefix": self.rights.topics.prefix, "kafka_user": name}
-
-
 @pytest.fixture(scope="module")
-def site(broker: Guarded) -> Site:
-    """Made by somebody who may make topics."""
-    prefix = f"t-{secrets.token_hex(6)}."
-    topics = Topics(VERSIONS, prefix)
-    admin.create({"bootstrap.servers": broker.plain}, topics, 1, 1)
-    return Site(broker, Rights(topics, f"{prefix}saga-orchestrator"))
-
-
-@pytest.fixture(scope="module")
-def orchestrator(site: Site) -> dict[str, Any]:
+def orchestrator(site: Permitted) -> dict[str, Any]:
     """The settings of an orchestrator that has what it needs."""
     return site.user("orchestrator")
 
@@ -78,7 +54,7 @@ def checked(clients: Clients, topics: Topics, rights: Rights) -> None:
 
 
 @pytest.mark.broker
-def test_the_least_is_enough_to_start(site: Site, orchestrator: dict[str, Any]) -> None:
+def test_the_least_is_enough_to_start(site: Permitted, orchestrator: dict[str, Any]) -> None:
     """The whole command says that all is well."""
     ended = saga("topics", "check", **orchestrator)
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -86,7 +62,7 @@ def test_the_least_is_enough_to_start(site: Site, orchestrator: dict[str, Any]) 
 
 @pytest.mark.broker
 @pytest.mark.parametrize("number", range(len(rules("", UNPREFIXED.by_role["orchestrator"]))))
-def test_4d_53_a_missing_permission_is_named(site: Site, orchestrator: dict[str, Any], number: int) -> None:
+def test_4d_53_a_missing_permission_is_named(site: Permitted, orchestrator: dict[str, Any], number: int) -> None:
     """It, and nothing else; given back, all is well again."""
     rule = rules(orchestrator["kafka_user"], site.rights.by_role["orchestrator"])[number]
     clients = runner.clients(load(**orchestrator))
@@ -101,7 +77,7 @@ def test_4d_53_a_missing_permission_is_named(site: Site, orchestrator: dict[str,
 
 
 @pytest.mark.broker
-def test_4d_53_a_pod_that_loses_a_permission_ends(site: Site, tmp_path: Path) -> None:
+def test_4d_53_a_pod_that_loses_a_permission_ends(site: Permitted, tmp_path: Path) -> None:
     """What it could write of a decision never counts; and its next life names what is missing."""
     user = site.user("orchestrator")
     topics = site.rights.topics
@@ -123,7 +99,7 @@ def test_4d_53_a_pod_that_loses_a_permission_ends(site: Site, tmp_path: Path) ->
 
 
 @pytest.mark.broker
-def test_4d_53_a_pod_that_may_not_join_its_group_says_so(site: Site, tmp_path: Path) -> None:
+def test_4d_53_a_pod_that_may_not_join_its_group_says_so(site: Permitted, tmp_path: Path) -> None:
     """It finds out when it joins, and ends at once."""
     user = site.user("orchestrator")
     site.broker.revoke(rules(user["kafka_user"], [site.rights.orchestrators_group])[0])
@@ -133,7 +109,7 @@ def test_4d_53_a_pod_that_may_not_join_its_group_says_so(site: Site, tmp_path: P
 
 @pytest.mark.slow
 @pytest.mark.broker
-def test_an_order_goes_its_way_with_the_least_permissions(site: Site, tmp_path: Path) -> None:
+def test_an_order_goes_its_way_with_the_least_permissions(site: Permitted, tmp_path: Path) -> None:
     """Encrypted, each with a name, a password and only the permissions of its part, from the shop to the auditor."""
     users = {role: site.user(role) for role in site.rights.by_role}
     with Children(tmp_path, {}) as children:

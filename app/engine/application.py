@@ -6,9 +6,10 @@ and its recovery (they can miss the last committed batch), the callbacks of a re
 """
 
 import gc
+import logging
 from typing import Any, cast
 
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaError, TopicPartition
 from quixstreams import Application
 from quixstreams.dataframe import StreamingDataFrame
 from quixstreams.kafka import BaseConsumer, ConnectionConfig
@@ -18,6 +19,7 @@ from app.engine.batch import BatchContext
 from app.engine.clients import Clients
 from app.engine.clock import SteadyClock
 from app.engine.duties import Keeper
+from app.engine.errors import Ended
 from app.engine.folder import make_folder
 from app.engine.horizon import Horizon
 from app.engine.lanes import Lane
@@ -25,6 +27,8 @@ from app.engine.loop import Loop
 from app.engine.ownership import Lost, Ownership, Policy
 from app.engine.standing import Standing, standing
 from app.wire.topics import STATE, Topics
+
+log = logging.getLogger(__name__)
 
 
 class BatchDataFrame(StreamingDataFrame):
@@ -50,6 +54,7 @@ class SagaApplication(Application):
             auto_create_topics=False,
             use_changelog_topics=False,
         )
+        cast("Any", self._consumer)._user_error_cb = _end_when_unknown
         self._clients = clients
         self._context = BatchContext(topics.full, topics.full(STATE))
         self._ownership = Ownership(cast("BaseConsumer", self._consumer), clients, topics, policy)
@@ -125,6 +130,13 @@ class SagaApplication(Application):
 
     def _on_lost(self, _: object, __: list[TopicPartition]) -> None:
         raise Lost("the group gave this process's partitions to others, as it gave no sign of life in time")
+
+
+def _end_when_unknown(error: KafkaError) -> None:
+    """Called with each trouble of the consumer's; all but one pass by themselves, or come as an error of a call."""
+    if error.code() == KafkaError._AUTHENTICATION:
+        raise Ended("a broker doesn't know this user by its password any more: the next start reads the password anew")
+    log.warning("trouble with a broker", extra={"trouble": error.str()})
 
 
 def _connection(clients: Clients) -> ConnectionConfig:

@@ -4,7 +4,7 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
@@ -15,7 +15,7 @@ from app.reach.access import elsewhere
 _LOOK_SECONDS = 0.5
 _SURE_SECONDS = 3.0  # some brokers of a cluster may still refuse what the others take
 _SHAKE_SECONDS = 5.0
-_AT = re.compile(r"[a-z_]+://(?P<host>.+):(?P<port>\d+)/")
+_AT = re.compile(r"(?:[a-z_]+://)?(?P<host>[^/]+):(?P<port>\d+)/")
 _EXPIRED, _NOT_YET, _OTHER_NAMES = 10, 9, (62, 64)  # codes of OpenSSL
 _UNKNOWN_SIGNERS = (18, 19, 20, 21)
 
@@ -46,30 +46,43 @@ class Contact:
         """
         begun = time.monotonic()
         while (found := self._look()) is None:
-            waited, why = time.monotonic() - begun, self.why()
+            waited, why = time.monotonic() - begun, self._led(local=local) or self.why()
             if why is not None and waited >= min(_SURE_SECONDS, seconds):
                 raise Unanswered(why)
             if waited >= seconds:
                 raise Silent(self._silence(seconds))
-        if local:
-            _stay_here(found)
+        others = elsewhere(broker.host for broker in found.brokers.values()) if local else []
+        if others:
+            raise Unanswered(_led_to(others))
         return found
 
     def why(self) -> str | None:
         """What a person must change before any broker lets this client in; None when that is not known."""
-        self.admin.poll(0)
         refused = self._told.get(KafkaError._AUTHENTICATION)
         if refused is not None:
             return self._unknown(refused)
         unsafe = self._told.get(KafkaError._SSL)
         if unsafe is not None:
             return _untrusted(unsafe, self._client.get("ssl.ca.location"))
+        lost = self._told.get(KafkaError._RESOLVE)
+        if lost is not None:
+            return (
+                f"no address is known here for the broker at {_at(lost)}: let SAGA_KAFKA_BOOTSTRAP name the brokers, "
+                "and the brokers advertise themselves, as this computer knows them"
+            )
         return _unfit(self._told.get(KafkaError._TRANSPORT, ""))
+
+    def _led(self, *, local: bool) -> str | None:
+        """Where the brokers sent this client, which didn't get there."""
+        tried = [found["host"].strip("[]") for told in self._told.values() if (found := _AT.match(told))]
+        others = elsewhere(tried) if local else []
+        return _led_to(others) if others else None
 
     def _look(self) -> ClusterMetadata | None:
         try:
             return self.admin.list_topics(timeout=_LOOK_SECONDS)
-        except KafkaException:  # that it takes too long; why it does is noted
+        except KafkaException:  # it took too long; why it did is told aside
+            self.admin.poll(0)
             return None
 
     def _note(self, error: KafkaError) -> None:
@@ -91,13 +104,11 @@ class Contact:
         )
 
 
-def _stay_here(found: ClusterMetadata) -> None:
-    others = elsewhere(broker.host for broker in found.brokers.values())
-    if others:
-        raise Unanswered(
-            f"the brokers send clients on to {', '.join(others)}, which is not on this computer, without encryption: "
-            "set SAGA_KAFKA_PROTOCOL to ssl or sasl_ssl, or SAGA_KAFKA_PLAINTEXT=anywhere if that network is safe"
-        )
+def _led_to(others: Iterable[str]) -> str:
+    return (
+        f"the brokers send clients on to {', '.join(others)}, which is not on this computer, without encryption: "
+        "set SAGA_KAFKA_PROTOCOL to ssl or sasl_ssl, or SAGA_KAFKA_PLAINTEXT=anywhere if that network is safe"
+    )
 
 
 def _untrusted(told: str, authority: str | None) -> str:

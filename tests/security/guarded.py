@@ -34,6 +34,8 @@ from app.wire.rights import Right
 from tests.devkafka.support import LIMIT, until
 
 HOST = "127.0.0.1"
+ELSEWHERE = "2130706433"  # this computer, but it doesn't look like it
+NOWHERE = "kafka..nowhere"  # no name that anything could have
 _ITERATIONS = 4096
 _OPERATIONS = {"Read": "READ", "Write": "WRITE", "Describe": "DESCRIBE", "DescribeConfigs": "DESCRIBE_CONFIGS"}
 _SCRAM = {
@@ -186,6 +188,9 @@ def guarded(folder: Path) -> Iterator[Guarded]:
         "sasl": ("SASL_SSL", good, _SCRAM),
         "mutual": ("SSL", good, {"ssl.client.auth": "required", **_trusted(papers)}),
         "expired": ("SASL_SSL", papers.broker("expired", expired=True), _SCRAM),
+        "brief": ("SASL_SSL", good, {**_SCRAM, "connections.max.reauth.ms": "1500"}),
+        "lure": ("PLAINTEXT", good, {}),
+        "lost": ("PLAINTEXT", good, {}),
         "misnamed": ("SASL_SSL", papers.broker("misnamed", "elsewhere.test"), _SCRAM),
     }
     ports = dict(zip(wishes, free_ports(len(wishes)), strict=True))
@@ -193,7 +198,11 @@ def guarded(folder: Path) -> Iterator[Guarded]:
         Listener(name.upper(), ports[name], ports[name], protocol, {**_keystore(file), **more})
         for name, (protocol, file, more) in wishes.items()
     )
-    with LocalKafka(extra={1: Extra(listeners, _RULES)}) as kafka:
+    (own,) = free_ports(1)
+    led = {"LURE": ELSEWHERE, "LOST": NOWHERE}
+    told = [f"{at.name}://{led.get(at.name, HOST)}:{at.told}" for at in listeners]
+    advertised = {"advertised.listeners": ",".join([f"PLAINTEXT://{HOST}:{own}", *told])}
+    with LocalKafka(ports=[own], extra={1: Extra(listeners, _RULES | advertised)}) as kafka:
         yield Guarded(papers, kafka.bootstrap, {name: f"{HOST}:{port}" for name, port in ports.items()})
 
 

@@ -19,7 +19,7 @@ from app.saga.versions import Versions
 from app.samples.cli import app as samples
 from app.wire.topics import Topics
 from tests.engine.test_command import refusal, saga
-from tests.security.guarded import Guarded
+from tests.security.guarded import ELSEWHERE, NOWHERE, Guarded
 from topologies.order import ORDER
 
 pytestmark = pytest.mark.broker
@@ -110,6 +110,18 @@ def test_what_keeps_somebody_out_is_told(broker: Guarded, changed: dict[str, str
     user = {**broker.user("visitor"), **{name: known.get(value, value) for name, value in changed.items()}}
     at = where.get(changed.get("kafka_bootstrap", ""), broker.addresses["sasl"])
     assert refused(user).startswith(sentence.format(at))
+
+
+def test_being_led_elsewhere_in_plain_is_refused(broker: Guarded) -> None:
+    """The first address is on this computer, but it is not where the brokers say that they are."""
+    lured = {"kafka_bootstrap": broker.addresses["lure"]}
+    assert refused(lured).startswith(f"the brokers send clients on to {ELSEWHERE}, which is not on this computer")
+    assert refused({**lured, "kafka_plaintext": "anywhere"}).startswith("missing on the brokers: ")
+    lost = {"kafka_bootstrap": broker.addresses["lost"]}
+    assert refused(lost).startswith(f"the brokers send clients on to {NOWHERE}, which is not on this computer")
+    assert refused({**lost, "kafka_plaintext": "anywhere"}).startswith(
+        f"no address is known here for the broker at {NOWHERE}:"
+    )
 
 
 def test_a_missing_certificate_is_told(broker: Guarded) -> None:

@@ -107,6 +107,23 @@ def test_4d_53_a_pod_that_may_not_join_its_group_says_so(site: Permitted, tmp_pa
     assert told.startswith(f"this user lacks permissions: Read on group {site.rights.group}; ")
 
 
+@pytest.mark.broker
+def test_4d_54_a_pod_whose_password_was_changed_ends(site: Permitted, tmp_path: Path) -> None:
+    """Once it must prove itself anew; started again it reads the password anew, and says what is wrong with it."""
+    user = {**site.user("orchestrator"), "kafka_bootstrap": site.broker.addresses["brief"]}
+    with Children(tmp_path, environment(user)) as children:
+        pod = running(children, "pod")
+        site.broker.know(user["kafka_user"], "another password")
+        until(lambda: not pod.alive, "the pod to end")
+        assert pod.stop() == 1
+    told = [line for line in pod.said().splitlines() if not line.startswith("{")]
+    assert told == [
+        "saga: a broker doesn't know this user by its password any more: the next start reads the password anew"
+    ]
+    with pytest.raises(Refused, match=r"doesn't know the user .* by this password"):
+        admin.check(runner.clients(load(**user)).plain(), site.rights.topics, 1)
+
+
 @pytest.mark.slow
 @pytest.mark.broker
 def test_an_order_goes_its_way_with_the_least_permissions(site: Permitted, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.1
 	--custom-compile-command "make lock" $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check faults bench lock clean
+.PHONY: help demo test check faults bench audit lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ faults: $(READY) ## kill, pause and cut off pods and brokers for ten minutes, an
 
 bench: $(READY) ## measure throughput and latency beside the peers
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+audit: $(READY) ## ask whether a dependency of the product has a known hole (asks a service on the network)
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement requirements-runtime.lock $(ARGS)
 
 lock: $(READY) ## pin all dependencies anew (ARGS=--upgrade moves them)
 	$(COMPILE) --extra kafka $(GROUPS:%=--group %) --output-file requirements.lock > /dev/null

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from shlex import quote
 from typing import Annotated, NoReturn
 
 import typer
@@ -15,6 +16,7 @@ from app.demo.cli import demo
 from app.devkafka.cli import app as kafka
 from app.engine import admin
 from app.engine.errors import Refused, Stopped
+from app.engine.trial import try_out
 from app.operators.cli import app as operators
 from app.ops import logs
 from app.ops.metrics import CannotServe
@@ -22,6 +24,7 @@ from app.ops.settings import Settings, WrongSetting, load
 from app.saga.versions import Versions
 from app.samples.cli import app as samples
 from app.wire.cli import app as wire
+from app.wire.rights import Rights
 from app.wire.topics import Topics
 
 _TOLD = (Stopped, WrongSetting, CannotServe, KafkaException, KeyboardInterrupt)
@@ -95,7 +98,7 @@ def _topics() -> typer.Typer:
         with _told():
             settings = load()
             client, of_saga = runner.clients(settings).plain(), Topics(context.obj, settings.topic_prefix)
-            made, there = admin.create(client, of_saga, partitions, replicas)
+            made, there = admin.create(client, of_saga, partitions, replicas, local=settings.local)
             for name in made:
                 typer.echo(f"made   {name}")
             for name in there:
@@ -103,14 +106,34 @@ def _topics() -> typer.Typer:
 
     @topics.command()
     def check(context: typer.Context) -> None:
-        """Check the topics as `saga run` does before it starts."""
+        """Check brokers, permissions and topics as `saga run` does when it starts."""
         with _told():
             settings = load()
-            client, of_saga = runner.clients(settings).plain(), Topics(context.obj, settings.topic_prefix)
-            partitions = admin.check(client, of_saga, settings.min_replication)
+            clients, of_saga = runner.clients(settings), Topics(context.obj, settings.topic_prefix)
+            partitions = admin.check(clients.plain(), of_saga, settings.min_replication, local=settings.local)
+            try_out(clients, Rights(of_saga, settings.group_id))
             typer.echo(f"{len(of_saga.all)} topics of {partitions} partitions are as they should be")
 
+    topics.command("acls")(_acls)
     return topics
+
+
+def _acls(
+    context: typer.Context,
+    user: Annotated[str, typer.Option(help="Who is granted them, as brokers know it.")],
+    role: Annotated[
+        str, typer.Option(help="A step's name for its service, shop, operator or auditor.")
+    ] = "orchestrator",
+) -> None:
+    """Print the least permissions that a part needs, as commands for `kafka-acls.sh`."""
+    with _told():
+        settings = load()
+        by_role = Rights(Topics(context.obj, settings.topic_prefix), settings.group_id).by_role
+        if role not in by_role:
+            raise WrongSetting(f"there is no role {role}, but {', '.join(by_role)}")
+        for right in by_role[role]:
+            who = quote(f"User:{user}")
+            typer.echo(f'kafka-acls.sh --bootstrap-server "$BROKERS" --add --allow-principal {who} {right.rule}')
 
 
 @contextmanager

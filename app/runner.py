@@ -32,6 +32,7 @@ def clients(settings: Settings) -> Clients:
         compression=settings.compression,
         lane_count=settings.lanes,
         batch_records=settings.batch_records,
+        access=settings.access,
     )
 
 
@@ -53,7 +54,7 @@ def run(settings: Settings, versions: Versions, draw: Draw) -> None:
     versions = adjusted(versions, settings)
     topics = Topics(versions, settings.topic_prefix)
     kafka = clients(settings)
-    turns = Turns(versions, admin.check(kafka.plain(), topics, settings.min_replication))
+    turns = Turns(versions, admin.check(kafka.plain(), topics, settings.min_replication, local=settings.local))
     app = SagaApplication(kafka, topics, Policy(versions.definitions, settings.step_limit))
     draw(app, topics, turns, app.clock)
     app.kept_by(turns)

@@ -1,6 +1,7 @@
 """Names the sagas that can be run, and hands them with their topology to the `saga` command."""
 
 from app.cli import command
+from app.ops.logs import wordless
 from app.saga.versions import Versions
 from topologies.orchestrate import orchestrate
 from topologies.order import ORDER
@@ -11,7 +12,8 @@ SAGAS = {"order": Versions((ORDER,)), "shipped-order": Versions((SHIPPED_ORDER,)
 
 def main() -> None:
     """The `saga` command."""
-    command(SAGAS, orchestrate)()
+    with wordless():
+        command(SAGAS, orchestrate)()
 
 
 if __name__ == "__main__":

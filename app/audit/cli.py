@@ -13,6 +13,8 @@ from app.audit.recording import Recording, RecordingError
 from app.audit.refold import refold
 from app.audit.table import show
 from app.audit.terms import Terms, terms_of
+from app.ops import settings
+from app.ops.site import site_of
 from app.saga.definition import Saga
 from app.saga.versions import Versions
 
@@ -50,7 +52,7 @@ def check(
         recording = _recording(bootstrap, prefix, prefix + group, terms, file, timeout)
         if save_to is not None:
             save(recording, save_to)
-    except (RecordingError, OSError) as error:
+    except (RecordingError, settings.WrongSetting, OSError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
     report = judge(recording, terms, settled=not running, fold=refold(saga))
@@ -73,4 +75,5 @@ def _recording(bootstrap: str, prefix: str, group: str, terms: Terms, file: Path
         return load(file)
     if not bootstrap:
         raise RecordingError("Name a Kafka with --bootstrap or SAGA_KAFKA_BOOTSTRAP, or a recording with --file.")
-    return read({"bootstrap.servers": bootstrap}, prefix, group, terms, timeout)
+    site = site_of(settings.load(kafka_bootstrap=bootstrap, topic_prefix=prefix))
+    return read(site.client(), prefix, group, terms, timeout, local=site.access.local)

@@ -17,6 +17,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from app.audit.group import ClientConfig, GroupOffsets, reason
 from app.audit.recording import Place, Record, Recording, RecordingError, Span
 from app.audit.terms import Terms
+from app.reach.contact import Contact, Unanswered
 from app.wire.envelope import headers_of
 
 T = TypeVar("T")
@@ -51,15 +52,24 @@ class _Deadline:
 
 
 def read(
-    config: ClientConfig, prefix: str, group: str, terms: Terms, timeout: float = 60.0, patience: float = 3.0
+    config: ClientConfig,
+    prefix: str,
+    group: str,
+    terms: Terms,
+    timeout: float = 60.0,
+    patience: float = 3.0,
+    *,
+    local: bool = False,
 ) -> Recording:
     """All topics of a saga under the prefix, open transactions given `patience` seconds to end.
 
-    Raises RecordingError.
+    `local` refuses brokers that send clients on to other computers. Raises RecordingError.
     """
     deadline = _Deadline(timeout, "Reading the topics")
     try:
-        admin = AdminClient(dict(config))
+        contact = Contact(config)
+        contact.first_answer(deadline.left(10.0), local=local)
+        admin = contact.admin
         partitions = _partitions(admin, prefix, terms.topics, patience, deadline)
         committed = _committed(config, prefix, group, terms, patience, deadline)
         places = [(topic, partition) for topic in terms.topics for partition in range(partitions)]
@@ -69,6 +79,8 @@ def read(
         return Recording(prefix, partitions, records, committed, spans, taken_ms)
     except KafkaException as error:
         raise RecordingError(f"Kafka cannot be read: {reason(error)}.") from error
+    except Unanswered as error:
+        raise RecordingError(f"Kafka cannot be read: {error}.") from error
 
 
 def _partitions(admin: AdminClient, prefix: str, topics: Sequence[str], patience: float, deadline: _Deadline) -> int:

@@ -13,6 +13,8 @@ from app.demo.children import ChildFailed
 from app.demo.plan import Plan
 from app.demo.play import DemoFailed, play
 from app.devkafka import DevKafkaError
+from app.engine.errors import Stopped
+from app.ops.settings import WrongSetting
 from app.samples.trouble import Trouble
 
 _FAILED = 1
@@ -38,7 +40,7 @@ def demo(
     except KeyboardInterrupt:
         typer.echo("saga: interrupted; everything that was started has ended", err=True)
         raise typer.Exit(_INTERRUPTED) from None
-    except (ChildFailed, DemoFailed, DevKafkaError, RecordingError, Trouble) as error:
+    except (ChildFailed, DemoFailed, DevKafkaError, RecordingError, Stopped, Trouble, WrongSetting) as error:
         typer.echo(f"saga: {error}", err=True)
         raise typer.Exit(_FAILED) from None
     raise typer.Exit(0 if proved else _FAILED)

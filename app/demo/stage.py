@@ -11,20 +11,29 @@ from confluent_kafka.admin import AdminClient
 from app.audit.terms import Terms, terms_of
 from app.devkafka import LocalKafka
 from app.engine import admin
-from app.ops.site import Site
+from app.ops.kafka import KafkaSettings
+from app.ops.settings import load
+from app.ops.site import Site, site_of
 from app.saga.versions import Versions
 from app.wire.topics import Topics
 
 _FORGET_SECONDS = 10.0
+_ALONE = {f"SAGA_{name.upper()}": "" for name in KafkaSettings.model_fields} | {
+    "SAGA_KAFKA_PROTOCOL": "plaintext",
+    "SAGA_KAFKA_PLAINTEXT": "loopback",
+    "SAGA_KAFKA_MECHANISM": "SCRAM-SHA-512",
+}
+"""Whatever is set for another Kafka means nothing to one of the demo's own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """All that a part of the demo needs to find its way."""
+    """All that a part of the demo needs to find its way; `environment` leads child processes there."""
 
-    client: dict[str, Any]
+    site: Site
     topics: Topics
     terms: Terms
+    environment: Mapping[str, str]
 
     @property
     def group(self) -> str:
@@ -32,37 +41,36 @@ class Stage:
         return self.topics.full("saga-orchestrator")
 
     @property
-    def site(self) -> Site:
-        """The same place, for the samples."""
-        return Site(self.client["bootstrap.servers"], self.topics.prefix)
-
-    @property
-    def environment(self) -> Mapping[str, str]:
-        """The same place, for child processes."""
-        return {
-            "SAGA_KAFKA_BOOTSTRAP": self.client["bootstrap.servers"],
-            "SAGA_TOPIC_PREFIX": self.topics.prefix,
-            "SAGA_GROUP": "saga-orchestrator",
-        }
+    def client(self) -> dict[str, Any]:
+        """The settings of a client of it."""
+        return self.site.client()
 
 
 @contextmanager
 def set_stage(saga: Versions, bootstrap: str | None, partitions: int, say: Callable[[str], None]) -> Iterator[Stage]:
     """Makes the topics, on a Kafka that is there or on one of its own, and removes them at the end."""
     with ExitStack() as stack:
+        given = bool(bootstrap)
         if bootstrap:
             say(f"using the Kafka at {bootstrap}")
         else:
             kafka = stack.enter_context(LocalKafka(say=say))
             say(f"Apache Kafka serves at {kafka.bootstrap}")
             bootstrap = kafka.bootstrap
-        client = {"bootstrap.servers": bootstrap, "log_level": 2}
-        stage = Stage(client, Topics(saga, f"demo-{uuid4().hex[:8]}."), terms_of(saga))
-        made, _ = admin.create(client, stage.topics, partitions, 1)
+        stage = _stage(saga, bootstrap, {} if given else _ALONE)
+        made, _ = admin.create(stage.client, stage.topics, partitions, 1, local=stage.site.access.local)
         try:
             say(f"made {len(made)} topics of {partitions} partitions under {stage.topics.prefix}")
             yield stage
         finally:
-            remover = AdminClient(client)  # one that nobody holds never answers
+            remover = AdminClient(stage.client)  # one that nobody holds never answers
             for future in remover.delete_topics(made, operation_timeout=_FORGET_SECONDS).values():
                 future.exception(_FORGET_SECONDS)
+
+
+def _stage(saga: Versions, bootstrap: str, environment: Mapping[str, str]) -> Stage:
+    """A place of its own on a Kafka; without an environment it is entered as the settings say."""
+    prefix = f"demo-{uuid4().hex[:8]}."
+    place = {"SAGA_KAFKA_BOOTSTRAP": bootstrap, "SAGA_TOPIC_PREFIX": prefix, "SAGA_GROUP": "saga-orchestrator"}
+    site = Site(bootstrap, prefix) if environment else site_of(load(kafka_bootstrap=bootstrap, topic_prefix=prefix))
+    return Stage(site, Topics(saga, prefix), terms_of(saga), {**environment, **place})

@@ -9,6 +9,9 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, Resourc
 
 from app.engine.errors import Refused
 from app.engine.folder import OLD_SECONDS
+from app.engine.rights import require
+from app.reach.contact import Contact, Unanswered
+from app.wire.rights import Rights
 from app.wire.topics import STATE, Topic, Topics
 
 _SECONDS = 15.0
@@ -27,10 +30,11 @@ class Found:
     config: dict[str, str]
 
 
-def create(client: dict[str, Any], topics: Topics, partitions: int, replicas: int) -> tuple[list[str], list[str]]:
+def create(
+    client: dict[str, Any], topics: Topics, partitions: int, replicas: int, *, local: bool = False
+) -> tuple[list[str], list[str]]:
     """Makes what is missing; what is there stays as it is. Returns (made, found there). Raises Refused."""
-    admin = AdminClient(client)
-    there = _partitions(admin, client)
+    admin, there = _partitions(client, local=local)
     wanted = {topics.full(topic): topic for topic in topics.all}
     others = {there[name] for name in wanted if name in there}
     if others - {partitions}:
@@ -55,10 +59,13 @@ def _is_made(name: str, future: Future[None]) -> bool:
     return True
 
 
-def check(client: dict[str, Any], topics: Topics, min_replicas: int) -> int:
-    """Checks brokers and topics; returns the number of partitions. Raises Refused with what to change."""
-    admin = AdminClient(client)
-    counts = _partitions(admin, client)
+def check(client: dict[str, Any], topics: Topics, min_replicas: int, *, local: bool = False) -> int:
+    """Checks brokers, rights and topics; returns the number of partitions. Raises Refused with what to change.
+
+    `local` refuses brokers that send clients on to other computers.
+    """
+    admin, counts = _partitions(client, local=local)
+    require(admin, Rights(topics, "").orchestrators_topics, _SECONDS)
     missing = [topics.full(topic) for topic in topics.all if topics.full(topic) not in counts]
     if missing:
         which = ", ".join(missing) if len(missing) < len(topics.all) else f"every topic of the prefix {topics.prefix!r}"
@@ -99,14 +106,13 @@ def _check_topic(topic: Topic, at: Found, min_replicas: int) -> None:
         )
 
 
-def _partitions(admin: AdminClient, client: dict[str, Any]) -> dict[str, int]:
+def _partitions(client: dict[str, Any], *, local: bool) -> tuple[AdminClient, dict[str, int]]:
     try:
-        return {name: len(topic.partitions) for name, topic in admin.list_topics(timeout=_SECONDS).topics.items()}
-    except KafkaException as error:
-        raise Refused(
-            f"no Kafka broker answered at {client['bootstrap.servers']} within {_SECONDS:.0f} s: "
-            "start one, or set SAGA_KAFKA_BOOTSTRAP to where it is"
-        ) from error
+        contact = Contact(client)
+        found = contact.first_answer(_SECONDS, local=local)
+    except Unanswered as error:
+        raise Refused(str(error)) from error
+    return contact.admin, {name: len(topic.partitions) for name, topic in found.topics.items()}
 
 
 def _found(admin: AdminClient, name: str) -> Found:

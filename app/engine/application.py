@@ -6,12 +6,13 @@ and its recovery (they can miss the last committed batch), the callbacks of a re
 """
 
 import gc
+import logging
 from typing import Any, cast
 
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaError, TopicPartition
 from quixstreams import Application
 from quixstreams.dataframe import StreamingDataFrame
-from quixstreams.kafka import BaseConsumer
+from quixstreams.kafka import BaseConsumer, ConnectionConfig
 from quixstreams.models import Topic
 
 from app.engine.batch import BatchContext
@@ -19,6 +20,7 @@ from app.engine.clients import Clients
 from app.engine.clock import SteadyClock
 from app.engine.duties import Keeper
 from app.engine.ending import end_within
+from app.engine.errors import Ended
 from app.engine.folder import make_folder
 from app.engine.horizon import Horizon
 from app.engine.lanes import Lane
@@ -26,6 +28,8 @@ from app.engine.loop import Loop
 from app.engine.ownership import Lost, Ownership, Policy
 from app.engine.standing import Standing, standing
 from app.wire.topics import STATE, Topics
+
+log = logging.getLogger(__name__)
 
 _CLOSING_SECONDS = 10.0
 
@@ -43,16 +47,17 @@ class SagaApplication(Application):
     def __init__(self, clients: Clients, topics: Topics, policy: Policy) -> None:
         make_folder(clients.state_dir / clients.group)  # the base class would raise what it likes
         super().__init__(
-            broker_address=clients.bootstrap,
+            broker_address=_connection(clients),  # from it every client of the base class is made
             consumer_group=clients.group,
             auto_offset_reset="error",
-            consumer_extra_config=clients.consumer(topics.full(topic) for topic in topics.inputs),
+            consumer_extra_config=_rest(clients, clients.consumer(topics.full(topic) for topic in topics.inputs)),
             processing_guarantee="exactly-once",
             state_dir=clients.state_dir,
             loglevel=None,
             auto_create_topics=False,
             use_changelog_topics=False,
         )
+        cast("Any", self._consumer)._user_error_cb = _end_when_unknown
         self._clients = clients
         self._context = BatchContext(topics.full, topics.full(STATE))
         self._ownership = Ownership(cast("BaseConsumer", self._consumer), clients, topics, policy)
@@ -134,3 +139,20 @@ class SagaApplication(Application):
 
     def _on_lost(self, _: object, __: list[TopicPartition]) -> None:
         raise Lost("the group gave this process's partitions to others, as it gave no sign of life in time")
+
+
+def _end_when_unknown(error: KafkaError) -> None:
+    """Called with each trouble of the consumer's; all but one pass by themselves, or come as an error of a call."""
+    if error.code() == KafkaError._AUTHENTICATION:
+        raise Ended("a broker doesn't know this user by its password any more: the next start reads the password anew")
+    log.warning("trouble with a broker", extra={"trouble": error.str()})
+
+
+def _connection(clients: Clients) -> ConnectionConfig:
+    """Where the brokers are and how to get in; passwords in it are not shown when it is printed."""
+    return ConnectionConfig.from_librdkafka_dict({"bootstrap.servers": clients.bootstrap, **clients.access.settings})
+
+
+def _rest(clients: Clients, config: dict[str, Any]) -> dict[str, Any]:
+    """What the connection doesn't say: the base class prints these settings as they are."""
+    return {name: value for name, value in config.items() if name not in clients.access.settings}

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+from app.reach.access import OPEN, Access
+
 
 @dataclass(frozen=True, slots=True)
 class Clients:
@@ -21,6 +23,7 @@ class Clients:
     compression: str = "lz4"
     lane_count: int = 2
     batch_records: int = 4000
+    access: Access = OPEN
 
     @property
     def patience(self) -> float:
@@ -36,6 +39,7 @@ class Clients:
             "reconnect.backoff.ms": 20,
             "reconnect.backoff.max.ms": 1000,
             "log_level": 2,  # what matters comes as an error
+            **self.access.settings,
         }
 
     def reader(self) -> dict[str, Any]:

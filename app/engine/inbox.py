@@ -9,6 +9,7 @@ from quixstreams.kafka import BaseConsumer
 
 from app.engine.offsets import Place
 from app.engine.ownership import Ownership
+from app.engine.rights import is_denied, lacking
 
 _MOST_BYTES = 32 << 20
 _CHUNK = 200  # few enough that a chunk of the largest records there can be is bearable too
@@ -93,6 +94,9 @@ class Inbox:
 
     def _note(self, message: Message) -> None:
         error = cast("KafkaError", message.error())
+        if is_denied(error):
+            topic = message.topic()
+            raise lacking(f"Read on topic {topic}" if topic else f"Read on group {self._own.group_name}")
         if error.code() != KafkaError._PARTITION_EOF:
             raise KafkaException(error)
         self.ends[cast("str", message.topic()), cast("int", message.partition())] = cast("int", message.offset())

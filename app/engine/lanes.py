@@ -7,7 +7,8 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
-from app.engine.errors import Ended
+from app.engine.errors import Ended, Refused, Stopped
+from app.engine.rights import is_denied
 
 # Of the time that brokers leave a transaction open: when that is over, the client asks again for the end of it. What
 # was asked for first may still come, late, and would end another transaction (KIP-890): by then this process is gone.
@@ -35,7 +36,7 @@ class Lane:
         try:
             self._producer.init_transactions(self._timeout)
         except KafkaException as error:
-            raise CommitFailed(f"the transaction coordinator did not answer: {error.args[0].str()}") from error
+            raise _stopped(error, "the transaction coordinator did not answer: ") from error
 
     @property
     def idle(self) -> bool:
@@ -53,7 +54,7 @@ class Lane:
             try:
                 self._commit.result()
             except KafkaException as error:
-                raise CommitFailed(self._why(error.args[0])) from error
+                raise self._failed(error) from error
             self._commit = None
 
     def rest(self, seconds: float) -> None:
@@ -97,7 +98,14 @@ class Lane:
         self._producer.commit_transaction(max(0.0, end - time.monotonic()))
         committed()
 
-    def _why(self, error: KafkaError) -> str:
-        if error.code() == KafkaError._TIMED_OUT:
-            return f"what came of a commit was not known after {self._limit:.1f} s: look at the brokers"
-        return str(error.str())
+    def _failed(self, error: KafkaException) -> Stopped:
+        if error.args[0].code() == KafkaError._TIMED_OUT:
+            return CommitFailed(f"what came of a commit was not known after {self._limit:.1f} s: look at the brokers")
+        return _stopped(error)
+
+
+def _stopped(error: KafkaException, doing: str = "") -> Stopped:
+    why = error.args[0]
+    if is_denied(why):
+        return Refused(f"this user may not write as it must ({why.str()}): `saga topics check` names what it lacks")
+    return CommitFailed(doing + why.str())

@@ -50,6 +50,11 @@ class Ownership:
         self.group: Any = None
 
     @property
+    def group_name(self) -> str:
+        """The group's name on the brokers."""
+        return self._clients.group
+
+    @property
     def restoring(self) -> bool:
         """Whether the stores are not at the changelog's end yet, so that nothing may be read."""
         return self._restore is not None

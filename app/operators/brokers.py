@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import ClusterMetadata, OffsetSpec
 
 from app.operators.trouble import Trouble
 from app.ops.site import Site
+from app.reach.contact import Contact, Silent, Unanswered
 from app.wire.topics import Topic
 
 T = TypeVar("T")
@@ -58,7 +59,8 @@ class Brokers:
     def __init__(self, site: Site, deadline: Deadline) -> None:
         self._site = site
         self._deadline = deadline
-        self._admin = AdminClient(site.client())
+        self._contact = _contact(site)
+        self._admin = self._contact.admin
 
     def partitions(self, *topics: Topic) -> int:
         """How many partitions each of the topics has."""
@@ -85,12 +87,20 @@ class Brokers:
         return self._patiently(ask)
 
     def _there(self, names: list[str]) -> dict[str, Any]:
-        there: dict[str, Any] = self._admin.list_topics(timeout=self._limit()).topics
+        there: dict[str, Any] = self._answer().topics
         missing = [name for name in names if name not in there or not there[name].partitions]
         if missing:
             at = f"Kafka at {self._site.bootstrap} has no topic {', '.join(missing)}"
             raise Trouble(f"{at}: create it first, or set another --prefix")
         return there
+
+    def _answer(self) -> ClusterMetadata:
+        try:
+            return self._contact.first_answer(self._limit(), local=self._site.access.local)
+        except Silent as error:
+            raise self._silence() from error
+        except Unanswered as error:
+            raise Trouble(str(error)) from error
 
     def _patiently(self, ask: Callable[[], T]) -> T:
         """Asks until the answer is not one that passes by itself."""
@@ -108,6 +118,15 @@ class Brokers:
 
     def _silent(self, error: KafkaException) -> Trouble:
         if error.args[0].code() in (KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN):
-            here = f"no Kafka answers at {self._site.bootstrap}"
-            return Trouble(f"{here}: start one there, or set another with --bootstrap")
+            return self._silence()
         return Trouble(f"Kafka at {self._site.bootstrap} refuses: {error.args[0].str()}")
+
+    def _silence(self) -> Trouble:
+        return Trouble(f"no Kafka answers at {self._site.bootstrap}: start one there, or set another with --bootstrap")
+
+
+def _contact(site: Site) -> Contact:
+    try:
+        return Contact(site.client())
+    except Unanswered as error:
+        raise Trouble(str(error)) from error

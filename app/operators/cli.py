@@ -16,7 +16,7 @@ from app.operators.plain import plain
 from app.operators.stuck import StuckSagas, StuckStep
 from app.operators.trouble import Trouble
 from app.ops import settings
-from app.ops.site import Site
+from app.ops.site import Site, site_of
 from app.saga.messages import Compensate, Operation, Retry, Skip
 from app.wire.bad import Bad
 
@@ -140,8 +140,7 @@ def _complain(unreadable: int, unread: list[int]) -> None:
 
 
 def _site(bootstrap: str | None, prefix: str | None) -> Site:
-    found = settings.load(kafka_bootstrap=bootstrap, topic_prefix=prefix)
-    return Site(found.kafka_bootstrap, found.topic_prefix)
+    return site_of(settings.load(kafka_bootstrap=bootstrap, topic_prefix=prefix))
 
 
 @contextmanager

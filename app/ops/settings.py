@@ -6,25 +6,19 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.ops.kafka import KafkaSettings, WrongSetting
+
+__all__ = ["Settings", "WrongSetting", "load"]
 
 PREFIX = re.compile(r"[A-Za-z0-9._-]{0,100}")
 NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
 Compression = Annotated[str, Field(pattern="^(none|gzip|snappy|lz4|zstd)$")]
 
 
-class WrongSetting(Exception):
-    """A setting that can't be used; the message says in one sentence what to change."""
-
-
-class Settings(BaseSettings):
+class Settings(KafkaSettings):
     """Everything a pod of the orchestrator can be told. Times are in seconds."""
 
-    model_config = SettingsConfigDict(env_prefix="SAGA_", frozen=True, extra="ignore")
-
-    kafka_bootstrap: str = Field(
-        "127.0.0.1:9092", min_length=1, description="Kafka brokers to start from: host:port, with commas between"
-    )
     topic_prefix: str = Field("", description="put before every topic's name, and before the group's")
     group: str = Field("saga-orchestrator", description="consumer group that the pods share")
     instance_id: str = Field(
@@ -94,4 +88,5 @@ def load(**given: object) -> Settings:
             "set SAGA_TRANSACTION_TIMEOUT < SAGA_SESSION_TIMEOUT < SAGA_POLL_TIMEOUT, so that a lost pod's transaction "
             "ends before another takes its partitions over"
         )
+    settings.refuse_nonsense()
     return settings

@@ -3,13 +3,17 @@
 from dataclasses import dataclass
 from typing import Any
 
+from app.ops.settings import Settings
+from app.reach.access import OPEN, Access
+
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The brokers, and what all names on them start with."""
+    """The brokers, what all names on them start with, and how to get in."""
 
     bootstrap: str
     prefix: str = ""
+    access: Access = OPEN
 
     def full(self, name: str) -> str:
         """A topic's or group's name on the broker."""
@@ -17,4 +21,10 @@ class Site:
 
     def client(self, **more: Any) -> dict[str, Any]:
         """The settings of a client, which raises what matters instead of logging it."""
-        return {"bootstrap.servers": self.bootstrap, "socket.nagle.disable": True, "log_level": 2, **more}
+        common = {"bootstrap.servers": self.bootstrap, "socket.nagle.disable": True, "log_level": 2}
+        return {**common, **self.access.settings, **more}
+
+
+def site_of(settings: Settings) -> Site:
+    """The site that the settings name. Raises WrongSetting."""
+    return Site(settings.kafka_bootstrap, settings.topic_prefix, settings.access)

@@ -165,12 +165,12 @@ def _serve(name: ServiceName, behaviour: Behaviour, file: Path, site: Site, inst
 
 def _site(bootstrap: str | None, prefix: str | None) -> Site:
     from app.ops import settings
+    from app.ops.site import site_of
 
     try:
-        found = settings.load(kafka_bootstrap=bootstrap, topic_prefix=prefix)
+        return site_of(settings.load(kafka_bootstrap=bootstrap, topic_prefix=prefix))
     except settings.WrongSetting as wrong:
         raise Trouble(str(wrong)) from wrong
-    return Site(found.kafka_bootstrap, found.topic_prefix)
 
 
 @contextmanager

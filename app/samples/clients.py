@@ -1,12 +1,13 @@
 """Kafka clients as the samples use them, and a check that there is something to talk to."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, Producer
+from confluent_kafka import Consumer, Producer
 
 from app.ops.site import Site
+from app.reach.contact import Contact, Silent, Unanswered
 from app.samples.trouble import Trouble
 from app.wire.envelope import Headers
 
@@ -55,7 +56,8 @@ class Sender:
     def require(self, *topics: str) -> None:
         """Raises Trouble when no broker answers, or when topics (without prefix) are missing."""
         deadline = time.monotonic() + _NEW_TOPIC
-        while missing := _missing(self._producer.list_topics, self._site, topics):
+        contact = Contact(self._site.client())
+        while missing := _missing(contact, self._site, topics):
             if time.monotonic() > deadline:
                 there = f"Kafka at {self._site.bootstrap} has no topic {', '.join(missing)}"
                 raise Trouble(f"{there}: create it first, or set another --prefix")
@@ -89,11 +91,13 @@ class Sender:
             raise Trouble(f"a record could not be delivered to {self._site.bootstrap}: {self._failed.str()}")
 
 
-def _missing(list_topics: Callable[..., Any], site: Site, topics: Iterable[str]) -> list[str]:
+def _missing(contact: Contact, site: Site, topics: Iterable[str]) -> list[str]:
     try:
-        there = list_topics(timeout=_FIRST_ANSWER).topics
-    except KafkaException as error:
+        there = contact.first_answer(_FIRST_ANSWER, local=site.access.local).topics
+    except Silent as error:
         raise Trouble(
             f"no Kafka answers at {site.bootstrap}: start one there, or set another with --bootstrap"
         ) from error
+    except Unanswered as error:
+        raise Trouble(str(error)) from error
     return sorted({site.full(name) for name in topics} - there.keys())

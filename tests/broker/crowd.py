@@ -165,7 +165,7 @@ def proved(at: Site, partitions: int = 1, saga: Versions = SAGAS["order"]) -> Re
 
     Sagas may be stuck, and nothing else may be under way.
     """
-    stage = Stage(at.client, at.topics, terms_of(saga))
+    stage = Stage(ops_site.Site(at.client["bootstrap.servers"], at.topics.prefix), at.topics, terms_of(saga), {})
     with closing(GroupWatch(stage, partitions)) as group:
         until(lambda: group.lag() == 0, "the group to have read everything")
         assert group.went_back == []

@@ -86,6 +86,8 @@ class Place:
     def create(self, partitions: int = 1) -> None:
         """Makes all topics as the product does."""
         admin.create(self.client, self.topics, partitions, 1)
+        names = {self.topics.full(topic) for topic in self.topics.all}
+        until(lambda: names <= self.admin.list_topics(timeout=LIMIT).topics.keys(), "topics known to the broker")
 
     def create_one(self, name: str, partitions: int = 1, **config: str) -> None:
         """Makes one topic in another way."""

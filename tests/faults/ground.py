@@ -18,6 +18,7 @@ from app.demo.placing import Placing
 from app.demo.plan import Plan
 from app.demo.stage import Stage
 from app.engine import admin
+from app.ops.site import Site
 from app.saga.versions import Versions
 from app.wire.topics import Topics
 from tests.broker.pods import SAGA
@@ -166,10 +167,12 @@ def ground(
 ) -> Iterator[Ground]:
     """Topics of its own, services, and orders being placed; pods are the caller's. All processes end with the block."""
     versions = SAGAS[saga]
-    stage = Stage(at.client, Topics(versions, f"faults-{plan.seed}-{time.time_ns() % 10**9}."), terms_of(versions))
+    place = Site(at.kafka.bootstrap, f"faults-{plan.seed}-{time.time_ns() % 10**9}.")
+    environment = {"SAGA_KAFKA_BOOTSTRAP": place.bootstrap, "SAGA_TOPIC_PREFIX": place.prefix, "SAGA_DEFINITION": saga}
+    stage = Stage(place, Topics(versions, place.prefix), terms_of(versions), environment)
     admin.create(at.client, stage.topics, plan.partitions, len(at.kafka.brokers))
     with ExitStack() as stack:
-        children = stack.enter_context(Children(folder, {**stage.environment, "SAGA_DEFINITION": saga}))
+        children = stack.enter_context(Children(folder, stage.environment))
         pulse = stack.enter_context(closing(Pulse(at.client, stage.topics, plan.partitions)))
         group = stack.enter_context(closing(GroupWatch(stage, plan.partitions)))
         placing = Placing(stage.site, plan)

@@ -10,6 +10,7 @@ from app.audit.terms import terms_of
 from app.demo.stage import Stage
 from app.engine.offsets import identity
 from app.engine.store import PartitionStore
+from app.ops import site as ops_site
 from tests.broker.hands import complete
 from tests.broker.pods import Site, site
 from tests.engine.test_store import DONE
@@ -22,7 +23,8 @@ pytestmark = pytest.mark.broker
 def states(at: Site) -> States:
     """What the changelog of a site holds now."""
     saga = SAGAS["order"]
-    stage = Stage(at.client, at.topics, terms_of(saga))
+    place = ops_site.Site(at.client["bootstrap.servers"], at.topics.prefix)
+    stage = Stage(place, at.topics, terms_of(saga), {})
     return States(stage, saga, read(at.client, at.topics.prefix, at.group, stage.terms))
 
 

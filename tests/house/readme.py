@@ -10,7 +10,8 @@ from app.wire.topics import Topics
 from topologies.order import ORDER
 
 README = Path(__file__).parents[2] / "README.md"
-_PER_MACHINE = {"instance_id": "the host's name"}
+_SAID = {"instance_id": "the host's name", "kafka_ca": "the system's"}
+_NONE = "kafka_"  # settings that start so have nothing by default, others what the saga says
 
 
 def made() -> dict[str, str]:
@@ -36,8 +37,9 @@ def renewed(text: str) -> str:
 def _settings() -> str:
     rows = ["| setting | default | what it is |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
-        default = _PER_MACHINE.get(name) or f"`{field.default}`"
-        shown = {"``": "empty", "`None`": "the saga's own"}.get(default, default)
+        default = _SAID.get(name) or f"`{field.default}`"
+        nothing = "none" if name.startswith(_NONE) else "the saga's own"
+        shown = {"``": "empty", "`None`": nothing}.get(default, default)
         rows.append(f"| `SAGA_{name.upper()}` | {shown} | {field.description} |")
     return "\n".join(rows) + "\n"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-ROOMS = ("audit", "demo", "devkafka", "engine", "operators", "ops", "saga", "samples", "wire")
+ROOMS = ("audit", "demo", "devkafka", "engine", "operators", "ops", "reach", "saga", "samples", "wire")
 
 
 def lint(folder: Path) -> subprocess.CompletedProcess[str]:
@@ -24,6 +24,8 @@ def skeleton(root: Path, tmp_path: Path) -> Path:
         (tmp_path / package / "__init__.py").touch()
     (tmp_path / "app/cli.py").write_text("import app.demo, app.runner\n", "utf-8")
     (tmp_path / "app/runner.py").write_text("import app.engine, app.figures, app.ops\n", "utf-8")
+    (tmp_path / "app/audit/cli.py").write_text("import app.ops, app.reach\n", "utf-8")
+    (tmp_path / "app/ops/site.py").write_text("import app.reach\n", "utf-8")
     (tmp_path / "app/figures.py").write_text("import app.engine, app.ops\n", "utf-8")
     (tmp_path / "app/engine/store.py").write_text("import quixstreams, rocksdict, app.wire\n", "utf-8")
     (tmp_path / "topologies/order.py").write_text("import quixstreams, app.engine\n", "utf-8")
@@ -60,6 +62,8 @@ def test_allowed_imports_pass(skeleton: Path) -> None:
         ("devkafka", "app.saga"),
         ("devkafka", "app.ops"),
         ("ops", "app.saga"),
+        ("reach", "app.ops"),
+        ("reach", "app.saga"),
         ("samples", "app.devkafka"),
         ("operators", "app.engine"),
         ("operators", "app.samples"),

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 TOP = frozenset(
-    ".ci .dockerignore .editorconfig .gitattributes .gitignore CHANGELOG.md Dockerfile LICENSE Makefile README.md app "
-    "helm pyproject.toml requirements-runtime.lock requirements.lock tests topologies".split()
+    ".ci .dockerignore .editorconfig .gitattributes .github .gitignore CHANGELOG.md Dockerfile LICENSE Makefile "
+    "README.md app helm pyproject.toml requirements-runtime.lock requirements.lock tests topologies".split()
 )
 
 # Each word has a class of one letter, so that this file doesn't name what it forbids.

@@ -3,6 +3,7 @@
 import logging
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from rocksdict import BlockBasedOptions, Options, Rdict
@@ -14,8 +15,12 @@ log = logging.getLogger(__name__)
 OLD_SECONDS = 6 * 3600.0
 """Half of what the changelog must keep deletions for: what is older is made anew from it."""
 
+SEEN = b"\x00seen-at"
+"""Under this key: when (seconds since 1970) all was there that the changelog had. Copies have it as it was, while their
+files are as new as the copying."""
+
 _CHANGELOG = b"\x00changelog-id"
-_LAYOUT = "2"  # of what is kept beside the sagas
+_LAYOUT = "3"  # of what is kept beside the sagas
 _WRITE_BUFFER_BYTES = 16 << 20
 _BROKEN = "BROKEN"  # a file of this name in the folder: what is there can't be read
 
@@ -28,37 +33,64 @@ class SpoiledStore(Ended):
     """What is on disk can't be relied on any more: it is made anew at the next start."""
 
 
+class UnwritableStore(Ended):
+    """What was committed can't be written here, but is in the changelog; the message says what to do."""
+
+
 def opened(folder: Path, changelog: str) -> Rdict:
-    """The store with what it has of this changelog, or an empty one when that can't be used. Raises BrokenStore."""
-    there, identity = folder.exists(), f"{_LAYOUT} {changelog}".encode()
-    db = None if (folder / _BROKEN).exists() or _is_old(folder) else _open(folder)
+    """The store with what it has of this changelog, or an empty one when that can't be used. Raises BrokenStore.
+
+    The folder's name is the partition's number.
+    """
+    there, identity = folder.exists(), f"{_LAYOUT} {changelog} {folder.name}".encode()
+    db = None if (folder / _BROKEN).exists() else _open(folder)
     if db is not None:
         if _is_of(db, identity):
             return db
         db.close()
     if there:
         log.warning("local state can't be used, and is made anew", extra={"folder": str(folder)})
-    shutil.rmtree(folder)
-    made = Rdict(str(folder), _options())
-    made.put(_CHANGELOG, identity)
+    return _made(folder, identity)
+
+
+def _made(folder: Path, identity: bytes) -> Rdict:
+    try:
+        shutil.rmtree(folder)
+        made = Rdict(str(folder), _options())
+        made.put(_CHANGELOG, identity)
+        made.put(SEEN, now())
+    except Exception as error:  # rocksdict raises nothing narrower
+        raise _unusable(folder, error) from error
     return made
+
+
+def now() -> bytes:
+    """The present time, as it is kept under SEEN."""
+    return b"%d" % time.time()
 
 
 def spoil(folder: Path, why: str) -> SpoiledStore:
     """Notes that what is there can't be relied on; the error to be raised."""
-    (folder / _BROKEN).touch()
+    with suppress(OSError):  # then it is gone, or found broken again
+        (folder / _BROKEN).touch()
     return SpoiledStore(f"the state in {folder} can't be relied on, and is made anew at the next start: {why}")
 
 
-def _is_old(folder: Path) -> bool:
-    """Whether nobody had it open for so long that the changelog may have lost what was deleted meanwhile."""
-    written = [file.stat().st_mtime for file in folder.glob("*")]
-    return bool(written) and time.time() - max(written) > OLD_SECONDS
+def unwritten(folder: Path, error: Exception) -> Ended:
+    """The error to be raised when a write failed."""
+    if is_broken(error):
+        return spoil(folder, str(error))
+    return UnwritableStore(
+        f"the state in {folder} can't be written ({error}): make room on its disk, or set SAGA_STATE_DIR to another "
+        "one; what was committed is safe"
+    )
 
 
-def _is_of(db: Rdict, changelog: bytes) -> bool:
+def _is_of(db: Rdict, identity: bytes) -> bool:
+    """Whether it belongs here, and is so new that the changelog can't have lost what was deleted since."""
     try:
-        return bool(db.get(_CHANGELOG) == changelog)
+        seen = int(db.get(SEEN) or 0)
+        return bool(db.get(_CHANGELOG) == identity) and abs(time.time() - seen) < OLD_SECONDS
     except Exception as error:  # rocksdict raises nothing narrower
         if not is_broken(error):
             raise
@@ -83,7 +115,14 @@ def _open(folder: Path) -> Rdict | None:
     except Exception as error:  # rocksdict raises nothing narrower
         if is_broken(error):
             return None
-        raise BrokenStore(f"the state in {folder} can't be opened ({error}); is another process using it?") from error
+        raise _unusable(folder, error) from error
+
+
+def _unusable(folder: Path, error: Exception) -> BrokenStore:
+    what = f"the state in {folder} can't be opened ({error})"
+    if "lock" in str(error):
+        return BrokenStore(f"{what}; is another process using it?")
+    return BrokenStore(f"{what}: see that its disk has room and can be written, or set SAGA_STATE_DIR to another one")
 
 
 def is_broken(error: Exception) -> bool:

@@ -1,18 +1,21 @@
 """The state of one partition: RocksDB on disk, what was used last in memory, and how much of the changelog is in it."""
 
+import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import cast
 
 from rocksdict import WriteBatch
 
-from app.engine.folder import is_broken, opened, spoil
+from app.engine.folder import SEEN, is_broken, now, opened, spoil, unwritten
 from app.engine.gate import Gate
 from app.engine.index import FIRST_DUE, Index, Marks, Written, marks_of
 from app.engine.timers import Timers
 from app.saga.facts import fact
 from app.saga.state import Progress, Waiting, due_ms, leg_of
 from app.wire.statedoc import decode, encode
+
+log = logging.getLogger(__name__)
 
 # No order id has a NUL byte, so no saga's key can be taken for one of these, or for one of the index.
 _OFFSET = b"\x00changelog-offset"
@@ -147,7 +150,10 @@ class PartitionStore:
         return Changes(documents, self.index.changes())
 
     def save(self, changes: Changes, offset: int) -> None:
-        """Writes committed changes to disk, with the changelog's offset behind the last of them."""
+        """Writes committed changes to disk, with the changelog's offset behind the last of them. Raises Ended."""
+        self._write(changes, offset, (SEEN, now()))
+
+    def _write(self, changes: Changes, offset: int, *more: Document) -> None:
         batch, index = WriteBatch(raw_mode=True), changes.index
         for key, value in changes.documents:
             if value is None:
@@ -160,9 +166,12 @@ class PartitionStore:
             batch.delete(key)
         if index.passed > FIRST_DUE:
             batch.delete_range(FIRST_DUE, index.passed)
-        batch.put(_COUNTS, index.counts)
-        batch.put(_OFFSET, b"%d" % offset)
-        self._db.write(batch)
+        for key, value in ((_COUNTS, index.counts), (_OFFSET, b"%d" % offset), *more):
+            batch.put(key, value)
+        try:
+            self._db.write(batch)
+        except Exception as error:  # rocksdict raises nothing narrower
+            raise unwritten(self.folder, error) from error
 
     def restore(self, changed: Iterable[Document], offset: int) -> None:
         """Takes in what the changelog has; only before the store is used. Raises ValueError for what is no saga."""
@@ -172,11 +181,27 @@ class PartitionStore:
             old = decode(there) if there is not None else None
             new = decode(value) if value is not None else None
             self.index.change(key, marks_of(old), marks_of(new))
-        self.save(Changes(list(documents.items()), self.index.changes()), offset)
+        self._write(Changes(list(documents.items()), self.index.changes()), offset)
+
+    @property
+    def seen_at(self) -> int:
+        """When (seconds since 1970) all was here that the changelog had."""
+        return int(self._read(SEEN) or 0)
+
+    def up_to_date(self) -> None:
+        """All is here that the changelog has now: told after a restore, and now and then while nothing is saved."""
+        try:
+            self._db.put(SEEN, now())
+        except Exception as error:  # rocksdict raises nothing narrower
+            raise unwritten(self.folder, error) from error
 
     def close(self) -> None:
-        """Lets go of the folder."""
-        self._db.close()
+        """Lets go of the folder. What the disk does not take any more is in the changelog."""
+        try:
+            self._db.close()
+        except Exception as error:  # noqa: BLE001 - rocksdict raises nothing narrower
+            log.warning("local state was not closed in order", extra={"folder": str(self.folder), "why": str(error)})
+            del self._db  # which lets go all the same
 
     def _waits(self, key: bytes, step: str) -> bool:
         progress = self.get(key)

@@ -112,9 +112,11 @@ def sing(site: Permitted) -> int:
     }
     headers = [*said("order.place", "o-canary"), ("x-card", HEADER.encode())]
     producer.produce(topics.full("order.requests"), orjson.dumps(order), b"o-canary", headers=headers)
-    refusal = orjson.dumps({"order_id": "o-canary", "reason": REASON})
+    assert producer.flush(LIMIT) == 0
+    until(lambda: decisions(site) >= 1, "the order to be begun")
+    answer = orjson.dumps({"order_id": "o-canary", "reason": REASON})
     cause = [*said("reservation.rejected", "r-1"), ("ce_causationid", b"o-canary:reservation:do:1")]
-    producer.produce(topics.full("reservation.replies"), refusal, b"o-canary", headers=cause)
+    producer.produce(topics.full("reservation.replies"), answer, b"o-canary", headers=cause)
     place, odd = said("order.place", HEADER), [("ce_type", HEADER.encode()), ("ce_id", b"\xff" + HEADER.encode())]
     bad = (
         (CARD.encode(), place),
@@ -159,8 +161,8 @@ def test_settings_and_refusals_tell_nothing(broker: Guarded, secretive: dict[str
     wrong.chmod(0o600)
     refused = saga("run", **{**secretive, "kafka_password_file": wrong, "log_level": "DEBUG"})
     assert refusal(refused) == (
-        f"the broker at {broker.addresses['sasl']} doesn't know the user {secretive['kafka_user']} by this password and "
-        "SCRAM-SHA-512: set SAGA_KAFKA_USER, SAGA_KAFKA_PASSWORD_FILE and SAGA_KAFKA_MECHANISM as it knows them"
+        f"the broker at {broker.addresses['sasl']} doesn't know the user {secretive['kafka_user']} by this password "
+        "and SCRAM-SHA-512: set SAGA_KAFKA_USER, SAGA_KAFKA_PASSWORD_FILE and SAGA_KAFKA_MECHANISM as it knows them"
     )
     for ended in (shown, refused):
         assert sung(ended.stdout + ended.stderr, key_lines(secretive)) == []

@@ -34,7 +34,8 @@ def create(
     client: dict[str, Any], topics: Topics, partitions: int, replicas: int, *, local: bool = False
 ) -> tuple[list[str], list[str]]:
     """Makes what is missing; what is there stays as it is. Returns (made, found there). Raises Refused."""
-    admin, there = _partitions(client, local=local)
+    contact, there = _partitions(client, local=local)
+    admin = contact.admin
     wanted = {topics.full(topic): topic for topic in topics.all}
     others = {there[name] for name in wanted if name in there}
     if others - {partitions}:
@@ -64,8 +65,15 @@ def check(client: dict[str, Any], topics: Topics, min_replicas: int, *, local: b
 
     `local` refuses brokers that send clients on to other computers.
     """
-    admin, counts = _partitions(client, local=local)
-    require(admin, Rights(topics, "").orchestrators_topics, _SECONDS)
+    contact, counts = _partitions(client, local=local)
+    admin = contact.admin
+    try:
+        require(admin, Rights(topics, "").orchestrators_topics, _SECONDS)
+    except KafkaException as error:  # where to start from answered, but not where it leads to
+        why = contact.why()
+        if why is None:
+            raise
+        raise Refused(why) from error
     missing = [topics.full(topic) for topic in topics.all if topics.full(topic) not in counts]
     if missing:
         which = ", ".join(missing) if len(missing) < len(topics.all) else f"every topic of the prefix {topics.prefix!r}"
@@ -106,13 +114,13 @@ def _check_topic(topic: Topic, at: Found, min_replicas: int) -> None:
         )
 
 
-def _partitions(client: dict[str, Any], *, local: bool) -> tuple[AdminClient, dict[str, int]]:
+def _partitions(client: dict[str, Any], *, local: bool) -> tuple[Contact, dict[str, int]]:
     try:
         contact = Contact(client)
         found = contact.first_answer(_SECONDS, local=local)
     except Unanswered as error:
         raise Refused(str(error)) from error
-    return contact.admin, {name: len(topic.partitions) for name, topic in found.topics.items()}
+    return contact, {name: len(topic.partitions) for name, topic in found.topics.items()}
 
 
 def _found(admin: AdminClient, name: str) -> Found:

@@ -20,7 +20,10 @@ _DENIED = (
 
 
 def require(admin: AdminClient, rights: tuple[Right, ...], seconds: float) -> None:
-    """Raises Refused, with all that this user lacks of these rights on topics; of a topic that isn't there, none."""
+    """Raises Refused, with all that this user lacks of these rights on topics; of a topic that isn't there, none.
+
+    Raises KafkaException when no answer came.
+    """
     names = [right.name for right in rights]
     described = admin.describe_topics(
         TopicCollection(names), include_authorized_operations=True, request_timeout=seconds
@@ -61,7 +64,8 @@ def _allowed(described: Future[Any]) -> Mapping[AclOperation, Any] | list[AclOpe
     """What the broker says that is allowed; None when it doesn't tell."""
     if _is_refused(described):
         return []
-    if described.exception() is not None:
+    error = described.exception()
+    if isinstance(error, KafkaException) and error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
         return None
     return described.result().authorized_operations or None
 

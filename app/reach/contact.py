@@ -58,6 +58,7 @@ class Contact:
 
     def why(self) -> str | None:
         """What a person must change before any broker lets this client in; None when that is not known."""
+        self.admin.poll(0)
         refused = self._told.get(KafkaError._AUTHENTICATION)
         if refused is not None:
             return self._unknown(refused)

@@ -25,7 +25,7 @@ from app.saga.versions import Versions
 from app.wire.topics import Topics
 from tests.broker.pods import QUICK, SAGA, read_committed, said
 from tests.devkafka.support import LIMIT, until
-from tests.engine.test_command import saga
+from tests.engine.test_command import refusal, saga
 from tests.security.guarded import Guarded
 from tests.security.permitted import Permitted
 from topologies.order import ORDER
@@ -112,9 +112,11 @@ def sing(site: Permitted) -> int:
     }
     headers = [*said("order.place", "o-canary"), ("x-card", HEADER.encode())]
     producer.produce(topics.full("order.requests"), orjson.dumps(order), b"o-canary", headers=headers)
-    refusal = orjson.dumps({"order_id": "o-canary", "reason": REASON})
+    assert producer.flush(LIMIT) == 0
+    until(lambda: decisions(site) >= 1, "the order to be begun")
+    answer = orjson.dumps({"order_id": "o-canary", "reason": REASON})
     cause = [*said("reservation.rejected", "r-1"), ("ce_causationid", b"o-canary:reservation:do:1")]
-    producer.produce(topics.full("reservation.replies"), refusal, b"o-canary", headers=cause)
+    producer.produce(topics.full("reservation.replies"), answer, b"o-canary", headers=cause)
     place, odd = said("order.place", HEADER), [("ce_type", HEADER.encode()), ("ce_id", b"\xff" + HEADER.encode())]
     bad = (
         (CARD.encode(), place),
@@ -151,13 +153,17 @@ def records(site: Permitted, topic: str) -> list[Any]:
 
 @pytest.mark.broker
 def test_settings_and_refusals_tell_nothing(broker: Guarded, secretive: dict[str, Any]) -> None:
-    """`saga settings` names the files, and a password that is wrong is not repeated."""
+    """`saga settings` names the files, and a password that is wrong ends a pod soon, in one sentence without it."""
     shown = saga("settings", **secretive)
     assert str(secretive["kafka_password_file"]) in shown.stdout
     wrong = broker.papers.folder / "old.password"
     wrong.write_text(OLD_PASSWORD)
+    wrong.chmod(0o600)
     refused = saga("run", **{**secretive, "kafka_password_file": wrong, "log_level": "DEBUG"})
-    assert refused.returncode == 2
+    assert refusal(refused) == (
+        f"the broker at {broker.addresses['sasl']} doesn't know the user {secretive['kafka_user']} by this password "
+        "and SCRAM-SHA-512: set SAGA_KAFKA_USER, SAGA_KAFKA_PASSWORD_FILE and SAGA_KAFKA_MECHANISM as it knows them"
+    )
     for ended in (shown, refused):
         assert sung(ended.stdout + ended.stderr, key_lines(secretive)) == []
 

@@ -3,6 +3,7 @@
 import logging
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -71,8 +72,12 @@ def test_the_base_librarys_clients_are_told_and_keep_it_to_themselves(tmp_path: 
     assert "canary" not in f"{inner._config} {inner._config!r} {inner._config.broker_address}"
 
 
-def test_an_unexpected_error_is_told_without_its_words(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unexpected_error_is_told_without_its_words(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where it was raised, of which kind it is, and what led to it."""
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)  # put back at the end
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
     with pytest.raises(SystemExit) as end, logs.wordless():
         fail(VALUE)
     said = capsys.readouterr().err

@@ -1,5 +1,6 @@
 """Transactional producers, each with a thread that waits for its commits, so that deciding goes on meanwhile."""
 
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
@@ -8,6 +9,10 @@ from confluent_kafka import KafkaException, Producer, TopicPartition
 
 from app.engine.errors import Ended
 
+log = logging.getLogger(__name__)
+
+_LOSSES = ("FAIL", "REQTMOUT")
+_NEVER_UP = ("in state CONNECT", "in state TRY_CONNECT")  # nothing was sent on a connection that never came to be
 Header = tuple[str, bytes | None]
 Delivered = Callable[[Any, Any], None]
 
@@ -16,12 +21,30 @@ class CommitFailed(Ended):
     """A transaction that may not have been committed: this process must end, and start from what was."""
 
 
+class _Ear:
+    """Takes a client's log lines in place of a logger, and notes whether one tells that an answer was late or lost.
+
+    The first one of a client's life is always told; the client leaves out more of the same words for half a minute.
+    """
+
+    def __init__(self) -> None:
+        self.heard_of_loss = False
+
+    def log(self, level: int, _: str, kind: str, client: str, said: str) -> None:
+        """One line; only the worst go on to the process's own log."""
+        if kind in _LOSSES and not any(state in said for state in _NEVER_UP):
+            self.heard_of_loss = True
+        if level >= logging.CRITICAL:
+            log.log(level, said, extra={"client": client})
+
+
 class Lane:
     """One transactional producer. Between `begin` and the end of its commit it holds one transaction open."""
 
     def __init__(self, config: dict[str, Any], timeout: float) -> None:
-        self._producer = Producer(config)
+        self._config = config
         self._timeout = timeout
+        self._begin_life()
         self._waiter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="commit")
         self._commit: Future[None] | None = None
 
@@ -88,7 +111,21 @@ class Lane:
 
     def _finish(self, positions: list[TopicPartition], group: Any, committed: Callable[[], None]) -> None:
         # A commit whose outcome is open must not be tried again on this producer: a late EndTxn could end another
-        # transaction (KIP-890). So each call gets the whole time there is, once.
+        # transaction (KIP-890). So each call gets the whole time there is, once. When it fails the process ends; the
+        # next life opens the same id in a new epoch, for which the broker first ends what was left, either way.
+        #
+        # The client itself sends EndTxn and TxnOffsetCommit again, when the connection is lost or the answer is late
+        # (then it drops the connection), and doesn't say so when that one is answered. The first one may come still,
+        # and would count for the next transaction of this epoch: so there is none.
         self._producer.send_offsets_to_transaction(positions, group, self._timeout)
         self._producer.commit_transaction(self._timeout)
         committed()
+        self._producer.poll(0)  # for its log lines
+        if self._ear.heard_of_loss:
+            log.info("an answer was late or lost: the producer begins a new epoch")
+            self._begin_life()
+            self.open()
+
+    def _begin_life(self) -> None:
+        self._ear = _Ear()
+        self._producer = Producer({**self._config, "log_level": 6, "logger": self._ear})

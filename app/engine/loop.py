@@ -110,7 +110,8 @@ class Loop:
     def _begin(self, lane: Lane, executors: Mapping[str, Executor]) -> None:
         """Decides what is there, on this lane; a partition is on no two lanes at a time."""
         busy = frozenset().union(*self._held.values())
-        now, positions = self._clock(), self._own.positions
+        # All of it is as of the generation in which it began: in the next one, it would be another owner's work.
+        now, positions, group = self._clock(), self._own.positions, self._own.group
         batch = Batch(lane, self._own.stores, self._context.full_name, self._context.changelog)
         self._context.enter(batch, now)
         changed = self._decide(batch, self._inbox.take(busy), executors)
@@ -121,7 +122,7 @@ class Loop:
         if changed:
             positions.update(changed)
             self._held[lane] = _numbers(changed)
-            batch.commit(self._held[lane], _offsets(changed, self._own.mark), self._own.group)
+            batch.commit(self._held[lane], _offsets(changed, self._own.mark), group)
 
     def _decide(
         self, batch: Batch, taken: dict[int, list[Message]], executors: Mapping[str, Executor]

@@ -55,6 +55,7 @@ def _patiently(ask: Callable[[], Answer], timeout: float) -> Answer:
 
 def partitions_of(admin: AdminClient, topics: Iterable[str], timeout: float) -> int:
     """How many partitions the topics have. Raises UnsafeStart unless all have the same number."""
+
     def ask() -> dict[str, int]:
         there = admin.list_topics(timeout=timeout).topics
         for topic in topics:

@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 NONE_COMMITTED = -1001
 _PASSING = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART)
 _PAUSE_SECONDS = 0.1
+_KNOWN_SECONDS = 2.0  # until all brokers know of a topic that was just made
 _OURS = "saga of "
 Place = tuple[str, int]
 Bounds = dict[Place, tuple[int, int]]
@@ -63,7 +64,7 @@ def partitions_of(admin: AdminClient, topics: Iterable[str], timeout: float) -> 
                 raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART, f"{topic} is missing"))
         return {topic: len(there[topic].partitions) for topic in topics}
 
-    counts = _patiently(ask, timeout)
+    counts = _patiently(ask, _KNOWN_SECONDS)
     if len(set(counts.values())) > 1:
         listed = ", ".join(f"{topic} {count}" for topic, count in sorted(counts.items()))
         raise UnsafeStart(f"all topics need the same number of partitions, for life, but have: {listed}")

@@ -24,7 +24,6 @@ from tests.faults.proxy import END, Proxy
 pytestmark = pytest.mark.broker
 SOON_SECONDS = 5.0
 COMMIT_SECONDS = 3.0
-IMPATIENT = {"session_timeout": 2, "transaction_timeout": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +143,14 @@ def at(slow: Slow, topic_prefix: str, tmp_path: Path) -> Iterator[Site]:
         yield made
 
 
+def running(at: Site, bootstrap: str) -> Child:
+    """A pod of little patience."""
+    return at.running(kafka_bootstrap=bootstrap, session_timeout=2, transaction_timeout=1)
+
+
 def behind_proxy(slow: Slow, at: Site) -> Child:
     """A pod that knows the brokers by the proxy only, with a commit under way that is not answered."""
-    pod, asked = at.running(kafka_bootstrap=slow.proxy.address, **IMPATIENT), slow.proxy.requests[END]
+    pod, asked = running(at, slow.proxy.address), slow.proxy.requests[END]
     at.place("o")
     until(lambda: slow.proxy.requests[END] > asked, "its commit")
     return pod
@@ -154,7 +158,7 @@ def behind_proxy(slow: Slow, at: Site) -> Child:
 
 def once(at: Site) -> None:
     """A next life goes on, and the order is decided once."""
-    at.running(**IMPATIENT)
+    running(at, at.client["bootstrap.servers"])
     at.await_events("o", "saga.step.requested")
     at.place("p")
     at.await_events("p", "saga.step.requested")

@@ -8,6 +8,8 @@ from confluent_kafka import TopicPartition
 from app.engine.batch import BatchContext
 from app.engine.lanes import CommitFailed
 from app.engine.loop import Loop
+from app.saga.state import Asked, Facts, Progress, Running
+from app.wire.statedoc import encode
 from app.wire.writer import Out
 from tests.broker.pods import read_committed
 from tests.devkafka.support import LIMIT, until
@@ -16,10 +18,11 @@ from tests.engine.test_lives import looping
 
 pytestmark = pytest.mark.broker
 HASTY_SECONDS = 2.0
+NOW = 1_700_000_000_000
 
 
 class Slow:
-    """A member with a loop, whose one record takes so long that the group gives it up, and takes it in again."""
+    """A member with a loop, whose one decision takes so long that the group gives it up, and takes it in again."""
 
     def __init__(self, place: Place) -> None:
         self.place = place
@@ -28,14 +31,27 @@ class Slow:
         )
         self.loop: Loop
         self.context: BatchContext
-        self.loop, self.context = looping(self.owner)
+        self.loop, self.context = looping(self.owner, self, NOW)
 
     def decide(self, value: bytes, key: bytes, *_: object) -> None:
-        """Writes an output, once it has its partition in the next generation."""
+        """A record leads to an output, once the partition was lost."""
+        self.lose()
+        self.context.batch.send(Out("saga.dead-letters", key, value, ()))
+
+    def expire(self, saga_id: str, *_: object) -> list[Out]:
+        """A due time leads to an output, once the partition was lost."""
+        until(self.is_given_up, "the group to give it up")
+        return [Out("saga.dead-letters", saga_id.encode(), b"late", ())]
+
+    def admit(self, *_: object) -> list[Out]:
+        """Nobody waits."""
+        return []
+
+    def lose(self) -> None:
+        """Until it has its partition in the next generation."""
         before = self.owner.own.group
         until(self.is_given_up, "the group to give it up")
         until(lambda: self.group() is not before, "the next generation")
-        self.context.batch.send(Out("saga.dead-letters", key, value, ()))
 
     def is_given_up(self) -> bool:
         """Whether nobody is in the group."""
@@ -48,10 +64,9 @@ class Slow:
         return self.owner.own.group
 
     def commit(self) -> None:
-        """Reads the record, decides it, and sees what comes of it."""
+        """Decides what there is to be decided, and sees what comes of it."""
         self.owner.start()
         self.owner.restored()
-        self.place.write("order.requests")
         executors = {self.place.full(topic.name): self.decide for topic in self.place.topics.inputs}
         while not self.loop._held:
             self.loop.turn(executors)
@@ -64,6 +79,21 @@ def test_work_decided_before_a_loss_is_not_committed_after_it(place: Place) -> N
     So a batch is committed as of the generation in which it began, whatever the consumer has heard since.
     """
     place.create()
+    place.write("order.requests")
+    fails(place)
+
+
+def test_a_batch_of_due_times_alone_is_not_committed_after_a_loss(place: Place) -> None:
+    """It carries a position, though no record was read: the stock library's carries none, and brokers let it pass."""
+    place.create()
+    place.commit()
+    waiting = Running(Facts("order", 1, "d" * 32, 0, {}, {}), None, (Asked("reservation", 1, 1, 0, NOW - 1),))
+    place.write_one("saga.state", b"o", encode(Progress(1, waiting)))
+    fails(place)
+
+
+def fails(place: Place) -> None:
+    """A slow member's batch is refused as a whole."""
     slow = Slow(place)
     with pytest.raises(CommitFailed, match=r"generation|member|fenced"):
         slow.commit()

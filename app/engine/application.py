@@ -7,6 +7,7 @@ and its recovery (they can miss the last committed batch), the callbacks of a re
 
 import gc
 import logging
+import time
 from typing import Any, cast
 
 from confluent_kafka import KafkaError, TopicPartition
@@ -26,6 +27,7 @@ from app.engine.horizon import Horizon
 from app.engine.lanes import Lane
 from app.engine.loop import Loop
 from app.engine.ownership import Lost, Ownership, Policy
+from app.engine.stalls import Stalls
 from app.engine.standing import Standing, standing
 from app.wire.topics import STATE, Topics
 
@@ -117,9 +119,11 @@ class SagaApplication(Application):
         gc.freeze()
         gc.disable()
         self._run_tracker.set_as_running()  # type: ignore[no-untyped-call]
+        stalls = Stalls(self._consumer, self._ownership)
         while self._run_tracker.running and not self._stop_event.is_set():  # it may have been told to end before
             self._loop.turn(executors)
-        self._loop.finish()
+            stalls.look(time.monotonic())
+        self._loop.leave()
         self._consumer.poll(0)  # takes note of an assignment that waits to be: the client's closing can hang on one
 
     def _exception_handler(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> bool:

@@ -68,6 +68,8 @@ class Clients:
             "enable.partition.eof": True,  # tells how far markers of transactions reach, which no record does
             "check.crcs": True,
             "allow.auto.create.topics": False,
+            # Nothing else tells that a topic was deleted, or has more partitions.
+            "topic.metadata.refresh.interval.ms": int(self.session_timeout * 1000 / 6),
             "fetch.queue.backoff.ms": 10,
             "queued.min.messages": 100_000,
             "queued.max.messages.kbytes": 65_536,

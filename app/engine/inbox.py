@@ -7,6 +7,7 @@ from typing import cast
 from confluent_kafka import KafkaError, KafkaException, Message
 from quixstreams.kafka import BaseConsumer
 
+from app.engine.errors import Ended
 from app.engine.offsets import Place
 from app.engine.ownership import Ownership
 from app.engine.rights import is_denied, lacking
@@ -98,5 +99,7 @@ class Inbox:
             topic = message.topic()
             raise lacking(f"Read on topic {topic}" if topic else f"Read on group {self._own.group_name}")
         if error.code() != KafkaError._PARTITION_EOF:
-            raise KafkaException(error)
+            if message.topic() is None:  # of the consumer as a whole
+                raise KafkaException(error)
+            raise Ended(f"{message.topic()}[{message.partition()}] can't be read on: {error.str()}")
         self.ends[cast("str", message.topic()), cast("int", message.partition())] = cast("int", message.offset())

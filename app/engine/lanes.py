@@ -1,5 +1,6 @@
 """Transactional producers, each with a thread that waits for its commits, so that deciding goes on meanwhile."""
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -10,9 +11,12 @@ from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 from app.engine.errors import Ended, Refused, Stopped
 from app.engine.rights import is_denied
 
-# Of the time that brokers leave a transaction open: when that is over, the client asks again for the end of it. What
-# was asked for first may still come, late, and would end another transaction (KIP-890): by then this process is gone.
+log = logging.getLogger(__name__)
+
+# Of the time that brokers leave a transaction open: when that is over, the client asks again for the end of it.
 _SHARE = 0.9
+_LOSSES = ("FAIL", "REQTMOUT")
+_NEVER_UP = ("in state CONNECT", "in state TRY_CONNECT")  # nothing was sent on a connection that never came to be
 Header = tuple[str, bytes | None]
 Delivered = Callable[[Any, Any], None]
 
@@ -21,13 +25,32 @@ class CommitFailed(Ended):
     """A transaction that may not have been committed: this process must end, and start from what was."""
 
 
+class _Ear:
+    """Takes a client's log lines in place of a logger, and notes whether one tells that an answer was late or lost.
+
+    The first one of a client's life is always told; the client leaves out more of the same words for half a minute.
+    """
+
+    def __init__(self, onward: logging.Logger) -> None:
+        self._onward = onward
+        self.heard_of_loss = False
+
+    def log(self, level: int, _: str, kind: str, client: str, said: str) -> None:
+        """One line; only the worst go on to the process's own log."""
+        if kind in _LOSSES and not any(state in said for state in _NEVER_UP):
+            self.heard_of_loss = True
+        if level >= logging.CRITICAL:
+            self._onward.log(level, said, extra={"client": client})
+
+
 class Lane:
     """One transactional producer. Between `begin` and the end of its commit it holds one transaction open."""
 
     def __init__(self, config: dict[str, Any], timeout: float) -> None:
-        self._producer = Producer(config)
+        self._config = config
         self._timeout = timeout
         self._limit = config["transaction.timeout.ms"] / 1000 * _SHARE
+        self._begin_life()
         self._waiter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="commit")
         self._commit: Future[None] | None = None
 
@@ -93,10 +116,25 @@ class Lane:
         self._waiter.shutdown(wait=True)
 
     def _finish(self, positions: list[TopicPartition], group: Any, committed: Callable[[], None]) -> None:
+        # A commit whose outcome is open must not be tried again on this producer: what was asked for first may still
+        # come, late, and would end another transaction (KIP-890). So the process ends before the client asks again by
+        # itself, and its next life opens the same id in a new epoch, for which the broker ends what was left.
+        #
+        # Where the connection is lost the client asks again at once, and doesn't say so when that one is answered.
+        # Then no other transaction may begin in this epoch either.
         end = time.monotonic() + self._limit
         self._producer.send_offsets_to_transaction(positions, group, self._limit)
         self._producer.commit_transaction(max(0.0, end - time.monotonic()))
         committed()
+        self._producer.poll(0)  # for its log lines
+        if self._ear.heard_of_loss:
+            log.info("an answer was late or lost: the producer begins a new epoch")
+            self._begin_life()
+            self.open()
+
+    def _begin_life(self) -> None:
+        self._ear = _Ear(self._config.get("logger", log))
+        self._producer = Producer({**self._config, "log_level": 6, "logger": self._ear})
 
     def _failed(self, error: KafkaException) -> Stopped:
         if error.args[0].code() == KafkaError._TIMED_OUT:

@@ -12,6 +12,7 @@ from quixstreams.models.messagecontext import MessageContext
 
 from app.engine.batch import Batch, BatchContext, Clock
 from app.engine.duties import Duties, Keeper
+from app.engine.errors import Ended
 from app.engine.horizon import Horizon
 from app.engine.inbox import Inbox
 from app.engine.lanes import Lane
@@ -25,6 +26,7 @@ _JOINING_SECONDS = 0.05  # a poll goes on for its whole time after it has served
 _QUIET_SECONDS = 0.25  # after so long without a record, positions may catch up with what is no record
 _MOST_SECONDS = 1.0  # to be decided in one batch: brokers end a transaction that takes too long
 _TIDY_SECONDS = 60.0
+_LEAVE_SECONDS = 5.0  # for commits under way, once this process was told to end
 
 Executor = Callable[[Any, Any, int, Any], None]
 
@@ -80,6 +82,18 @@ class Loop:
         self._inbox.clear()
         self._duties.clear()
 
+    def leave(self) -> None:
+        """As `finish`, but without much patience: whoever told this process to end kills it otherwise. Raises Ended."""
+        end = time.monotonic() + _LEAVE_SECONDS
+        for lane in self._held:
+            lane.rest(max(0.0, end - time.monotonic()))
+            if not lane.idle:
+                raise Ended(
+                    f"told to end, but a commit was not answered within {_LEAVE_SECONDS:.0f} s: "
+                    "the next start finds out what came of it"
+                )
+        self.finish()
+
     def _patience(self) -> float:
         """Seconds to wait for a record: fewer while something else is to be done."""
         if self._own.restoring:
@@ -97,7 +111,8 @@ class Loop:
     def _begin(self, lane: Lane, executors: Mapping[str, Executor]) -> None:
         """Decides what is there, on this lane; a partition is on no two lanes at a time."""
         busy = frozenset().union(*self._held.values())
-        now, positions = self._clock(), self._own.positions
+        # All of it is as of the generation in which it began: in the next one, it would be another owner's work.
+        now, positions, group = self._clock(), self._own.positions, self._own.group
         batch = Batch(lane, self._own.stores, self._context.full_name, self._context.changelog)
         self._context.enter(batch, now)
         changed = self._decide(batch, self._inbox.take(busy), executors)
@@ -108,7 +123,7 @@ class Loop:
         if changed:
             positions.update(changed)
             self._held[lane] = _numbers(changed)
-            batch.commit(self._held[lane], _offsets(changed), self._own.group)
+            batch.commit(self._held[lane], _offsets(changed, self._own.mark), group)
 
     def _decide(
         self, batch: Batch, taken: dict[int, list[Message]], executors: Mapping[str, Executor]
@@ -159,5 +174,5 @@ def _numbers(places: Iterable[Place]) -> frozenset[int]:
     return frozenset(number for _, number in places)
 
 
-def _offsets(positions: Mapping[Place, int]) -> list[TopicPartition]:
-    return [TopicPartition(topic, number, offset) for (topic, number), offset in positions.items()]
+def _offsets(positions: Mapping[Place, int], mark: str) -> list[TopicPartition]:
+    return [TopicPartition(topic, number, offset, mark) for (topic, number), offset in positions.items()]

@@ -1,19 +1,26 @@
 """Where partitions begin and end, and whether a group may go on from what it committed."""
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from typing import Any, TypeVar
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from app.engine.errors import Refused
 
+log = logging.getLogger(__name__)
+
 NONE_COMMITTED = -1001
 _PASSING = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART)
 _PAUSE_SECONDS = 0.1
+_KNOWN_SECONDS = 2.0  # until all brokers know of a topic that was just made
+_OURS = "saga of "
 Place = tuple[str, int]
 Bounds = dict[Place, tuple[int, int]]
+Answer = TypeVar("Answer")
 
 
 class UnsafeStart(Refused):
@@ -35,7 +42,7 @@ def bounds(admin: AdminClient, partitions: Iterable[Place], timeout: float) -> B
     return _patiently(ask, timeout)
 
 
-def _patiently(ask: Callable[[], Bounds], timeout: float) -> Bounds:
+def _patiently(ask: Callable[[], Answer], timeout: float) -> Answer:
     """Asks again while a partition has no leader, as for a moment after it was made or its leader was lost."""
     deadline = time.monotonic() + timeout
     while True:
@@ -45,6 +52,44 @@ def _patiently(ask: Callable[[], Bounds], timeout: float) -> Bounds:
             if error.args[0].code() not in _PASSING or time.monotonic() > deadline:
                 raise
         time.sleep(_PAUSE_SECONDS)
+
+
+def partitions_of(admin: AdminClient, topics: Iterable[str], timeout: float) -> int:
+    """How many partitions the topics have. Raises UnsafeStart unless all have the same number."""
+
+    def ask() -> dict[str, int]:
+        there = admin.list_topics(timeout=timeout).topics
+        for topic in topics:
+            if topic not in there:
+                raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART, f"{topic} is missing"))
+        return {topic: len(there[topic].partitions) for topic in topics}
+
+    counts = _patiently(ask, _KNOWN_SECONDS)
+    if len(set(counts.values())) > 1:
+        listed = ", ".join(f"{topic} {count}" for topic, count in sorted(counts.items()))
+        raise UnsafeStart(f"all topics need the same number of partitions, for life, but have: {listed}")
+    return counts.popitem()[1]
+
+
+def mark_of(partitions: int) -> str:
+    """What is committed beside each offset: it tells our offsets from those that somebody set by hand."""
+    return f"{_OURS}{partitions} partitions"
+
+
+def check_marks(found: Iterable[TopicPartition], mark: str) -> None:
+    """Tells of offsets that were set by hand. Raises UnsafeStart when topics had another number of partitions."""
+    for at in found:
+        told: Any = at.metadata or ""
+        if told.startswith(_OURS) and told != mark:
+            raise UnsafeStart(
+                f"{at.topic} had {told.removeprefix(_OURS)} when it was read last, and has another number now: orders "
+                "would be looked for where they are not; begin with another prefix, and end with this one as it was"
+            )
+        if told != mark and at.offset != NONE_COMMITTED:
+            log.warning(
+                "an offset was set by hand: what is before it is not read, and what is behind it is, be it again",
+                extra={"topic": at.topic, "partition": at.partition, "offset": at.offset},
+            )
 
 
 def identity(admin: AdminClient, topic: str, timeout: float) -> str:

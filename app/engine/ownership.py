@@ -11,7 +11,17 @@ from quixstreams.kafka import BaseConsumer
 
 from app.engine.clients import Clients
 from app.engine.errors import Ended
-from app.engine.offsets import NONE_COMMITTED, Place, UnsafeStart, bounds, identity, starts
+from app.engine.offsets import (
+    NONE_COMMITTED,
+    Place,
+    UnsafeStart,
+    bounds,
+    check_marks,
+    identity,
+    mark_of,
+    partitions_of,
+    starts,
+)
 from app.engine.restore import Restore
 from app.engine.store import PartitionStore
 from app.wire.topics import EVENTS, STATE, Topics
@@ -48,6 +58,7 @@ class Ownership:
         self.stores: dict[int, PartitionStore] = {}
         self.positions: dict[Place, int] = {}
         self.group: Any = None
+        self.mark = ""
 
     @property
     def group_name(self) -> str:
@@ -64,18 +75,19 @@ class Ownership:
         if not partitions:
             return
         self.epoch += 1
+        admin, patience = AdminClient(self._clients.plain()), self._clients.patience
+        self.mark = mark_of(partitions_of(admin, {*self._inputs, self._changelog, self._events}, patience))
         numbers = self._whole(partitions)
         committed = self._committed(partitions)
         own = [(topic, number) for topic in (self._changelog, self._events) for number in numbers]
-        admin = AdminClient(self._clients.plain())
-        limits = bounds(admin, [*committed, *own], self._clients.patience)
+        limits = bounds(admin, [*committed, *own], patience)
         self.positions = starts(committed, limits, self._changelog, self._events, self._decided)
         self._reading = [TopicPartition(topic, number, offset) for (topic, number), offset in self.positions.items()]
         self._consumer.assign(self._reading)
         self._consumer.pause(self._reading)
         self.group = self._consumer.consumer_group_metadata()
         self._seed([place for place, offset in committed.items() if offset == NONE_COMMITTED])
-        self._open(identity(admin, self._changelog, self._clients.patience), numbers, limits)
+        self._open(identity(admin, self._changelog, patience), numbers, limits)
         log.info("assigned", extra={"partitions": numbers})
 
     def go_on_restoring(self) -> None:
@@ -138,7 +150,7 @@ class Ownership:
 
     def _seed(self, fresh: list[Place]) -> None:
         """From now on a missing offset means that it was lost."""
-        offsets = [TopicPartition(*place, self.positions[place]) for place in fresh]
+        offsets = [TopicPartition(*place, self.positions[place], self.mark) for place in fresh]
         for tp in self._consumer.commit(offsets=offsets, asynchronous=False) or () if offsets else ():
             if tp.error:
                 raise Ended(f"the first offset of {tp.topic}[{tp.partition}] could not be committed: {tp.error.str()}")
@@ -169,6 +181,7 @@ class Ownership:
         for tp in found:
             if tp.error:
                 raise UnsafeStart(f"the committed offset of {tp.topic}[{tp.partition}] is not known: {tp.error}")
+        check_marks(found, self.mark)
         return {(tp.topic, tp.partition): tp.offset for tp in found}
 
     def _end_restore(self) -> None:

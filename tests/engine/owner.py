@@ -42,7 +42,7 @@ class Owner:
 
     def start_joining(self) -> None:
         """Asks to join; it has joined once somebody polls for as long as it takes."""
-        self.consumer._subscribe(self._inputs, self._on_assign, lambda *_: self.own.revoked(), lambda *_: None)
+        self.consumer._subscribe(self._inputs, self._on_assign, self._let_go, self._let_go)
         self.consumer.poll(0)
 
     def restored(self) -> None:
@@ -62,6 +62,9 @@ class Owner:
         except PartitionAssignmentError as error:
             raise (error.__cause__ or error) from None
         return bool(self.assigned)
+
+    def _let_go(self, *_: object) -> None:
+        self.own.revoked()
 
     def _on_assign(self, _: object, partitions: list[TopicPartition]) -> None:
         if not self._leaving:

@@ -10,6 +10,7 @@ import pytest
 
 from app.engine.application import SagaApplication
 from app.engine.batch import BatchContext
+from app.engine.duties import Keeper
 from app.engine.errors import Ended
 from app.engine.horizon import Horizon
 from app.engine.lanes import Lane
@@ -131,13 +132,13 @@ def test_reading_ahead_is_bounded_in_bytes(place: Place) -> None:
         assert [*states, inbox.full] == [False, True, False]
 
 
-def looping(owner: Owner) -> tuple[Loop, BatchContext]:
-    """The engine's loop around a member of the group."""
+def looping(owner: Owner, keeper: Keeper | None = None, now_ms: int = 0) -> tuple[Loop, BatchContext]:
+    """The engine's loop around a member of the group, at a time that stands still."""
     place, clients = owner.topics, owner.clients
     lanes = [Lane(config, 10.0) for config in clients.lanes()]
     for lane in lanes:
         lane.open()
     context = BatchContext(place.full, place.full(STATE))
     horizon = Horizon(clients.plain(), 10.0)
-    loop = Loop(owner.consumer, owner.own, lanes, context, None, lambda: 0, horizon, 1000)
+    loop = Loop(owner.consumer, owner.own, lanes, context, keeper, lambda: now_ms, horizon, 1000)
     return loop, context

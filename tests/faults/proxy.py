@@ -86,7 +86,7 @@ class Network:
         self._routes = routes
         self._weather = dict.fromkeys(routes, CALM)
         self._traps: list[Trap] = []
-        self._open: dict[int, set[asyncio.Task[Any]]] = {number: set() for number in routes}
+        self._open: dict[int, set[asyncio.Task[Any] | None]] = {number: set() for number in routes}
         self._servers: list[asyncio.Server] = []
         self._loop = asyncio.new_event_loop()
         self.chance = random.Random(seed)
@@ -135,22 +135,22 @@ class Network:
 
     def _cut(self, number: int) -> None:
         for task in self._open[number]:
-            task.cancel()
+            if task is not None:
+                task.cancel()
 
     def _serving(
         self, number: int
     ) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.current_task()
-            assert task is not None
-            self._open[number].add(task)
             try:
+                self._open[number].add(task)
                 if self._weather[number].open:
                     await _Link(self, number, (reader, writer)).run(self._routes[number][1])
             except (OSError, asyncio.CancelledError):
                 return  # the broker is down, or the link was cut
             finally:
-                self._open[number].discard(task)
+                self._open[number] -= {task}
                 writer.close()
 
         return serve
@@ -194,6 +194,8 @@ class _Link:
         self._network, self._number = network, number
         self._client = client
         self._asked: deque[Request] = deque()
+        self._answered = asyncio.Event()
+        self._late: asyncio.Task[None] | None = None
 
     async def run(self, port: int) -> None:
         """Passes frames both ways until an end is gone, or the weather breaks it."""
@@ -202,29 +204,51 @@ class _Link:
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for way in ways:
-                way.cancel()
-            broker[1].close()
+            self._client[1].close()
+            try:
+                if self._late is not None:  # the broker gets what is held even when the client has gone
+                    await self._late
+            finally:
+                for way in ways:
+                    way.cancel()
+                broker[1].close()
 
     async def _ask(self, broker: asyncio.StreamWriter) -> None:
         async for frame in self._coming(self._client[0]):
             request = Request.of(frame)
             trap = self._network.spring(request, Moment.ASKED)
             if trap is not None and trap.holds:
-                await asyncio.to_thread(trap.released.wait)
-            if self._network.weather(self._number).asks and (trap is None or trap.holds):
-                self._asked.append(request)
-                broker.write(packed(frame))
-                self._network.spring(request, Moment.SENT)
+                self._late = asyncio.create_task(self._hold(trap, request, frame, broker))
+                await asyncio.shield(self._late)
+            elif trap is None and self._network.weather(self._number).asks:
+                self._pass_on(request, frame, broker)
+
+    async def _hold(self, trap: Trap, request: Request, frame: bytes, broker: asyncio.StreamWriter) -> None:
+        """Until it is released, and its answer has come."""
+        await asyncio.to_thread(trap.released.wait)
+        self._pass_on(request, frame, broker)
+        self._answered.clear()
+        await self._answered.wait()
+
+    def _pass_on(self, request: Request, frame: bytes, broker: asyncio.StreamWriter) -> None:
+        self._asked.append(request)
+        broker.write(packed(frame))
+        self._network.spring(request, Moment.SENT)
 
     async def _answer(self, broker: asyncio.StreamReader) -> None:
-        async for frame in self._coming(broker):
-            request = self._asked.popleft()
-            if request.commits:
-                self._network.commits.append(Commit(request.client, time.monotonic(), end_error(frame)))
-            withheld = self._network.spring(request, Moment.ANSWERED)
-            if withheld is None and self._network.weather(self._number).answers:
-                self._client[1].write(packed(frame))
+        try:
+            async for frame in self._coming(broker):
+                self._pass_back(self._asked.popleft(), frame)
+                self._answered.set()
+        finally:
+            self._answered.set()
+
+    def _pass_back(self, request: Request, frame: bytes) -> None:
+        if request.commits:
+            self._network.commits.append(Commit(request.client, time.monotonic(), end_error(frame)))
+        withheld = self._network.spring(request, Moment.ANSWERED)
+        if withheld is None and self._network.weather(self._number).answers and not self._client[1].is_closing():
+            self._client[1].write(packed(frame))
 
     async def _coming(self, stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
         while (frame := await read(stream)) is not None:

@@ -61,6 +61,7 @@ class Owner:
         committed = {place: kafka.committed.get(place, NONE_COMMITTED) for place in kafka.inputs}
         self.epoch = 1
         self.group = None
+        self.mark = ""
         events = kafka.topics.full(EVENTS)
 
         def decided(number: int) -> bool:

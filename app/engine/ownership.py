@@ -161,12 +161,21 @@ class Ownership:
         self.stores = {number: PartitionStore(folder / str(number), changelog_id, cached, limit) for number in numbers}
         ends = {number: limits[self._changelog, number] for number in numbers}
         for number, store in self.stores.items():
-            if store.offset > ends[number][1]:
-                raise UnsafeStart(
-                    f"{store.folder} is ahead of {self._changelog}[{number}], which has lost records since: "
-                    "find out why; to go on without them, delete the folder"
-                )
+            self._check_reach(number, store, *ends[number])
         self._restore = Restore(self._clients.reader(), self._changelog, self.stores, ends, self._clients.patience)
+
+    def _check_reach(self, number: int, store: PartitionStore, first: int, end: int) -> None:
+        """What is on disk and what the changelog has must meet. Compaction leaves the changelog's beginning at 0."""
+        if store.offset > end:
+            raise UnsafeStart(
+                f"{store.folder} is ahead of {self._changelog}[{number}], which has lost records since: "
+                "find out why; to go on without them, delete the folder"
+            )
+        if store.offset < first:
+            raise UnsafeStart(
+                f"{self._changelog}[{number}] was deleted up to {first}, and {store.folder} has it up to "
+                f"{store.offset} only: the state was lost, rebuild the changelog from the events before going on"
+            )
 
     def _committed(self, partitions: list[TopicPartition]) -> dict[Place, int]:
         """What the group has committed; waits for transactions of former owners that are still open."""

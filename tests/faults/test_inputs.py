@@ -16,9 +16,11 @@ from app.engine.lanes import CommitFailed
 from app.engine.loop import Loop
 from app.engine.offsets import UnsafeStart
 from app.engine.stalls import Stalls
+from app.wire.statedoc import encode
 from tests.devkafka.support import LIMIT, transactional_producer, until
 from tests.engine.owner import Owner, Place
 from tests.engine.test_lives import looping
+from tests.engine.test_store import DONE
 
 pytestmark = pytest.mark.broker
 Turn = Callable[[], None]
@@ -87,6 +89,25 @@ def test_an_input_that_is_deleted_ends_the_pod(place: Place) -> None:
         with pytest.raises(PartitionAssignmentError) as error:
             until_the_end(turn)
     assert f"{place.full('payment.replies')} is missing" in str(error.value.__cause__)
+
+
+def test_a_changelog_that_was_cut_is_refused(place: Place) -> None:
+    """It was kept in another way for a while, and lost its beginning; who has that on disk already goes on."""
+    place.create()
+    place.commit()
+    for key in (b"a", b"b"):
+        place.write_one("saga.state", key, encode(DONE))
+    place.own_once()
+    before = TopicPartition(place.changelog, 0, 1)
+    with pytest.raises(KafkaException, match="Policy violation"):  # as long as it is kept as it must be
+        place.admin.delete_records([before])[before].result(LIMIT)
+    place.alter("saga.state", "cleanup.policy", "delete")
+    place.admin.delete_records([before])[before].result(LIMIT)
+    place.alter("saga.state", "cleanup.policy", "compact")
+    place.own_once()
+    told = rf"{place.changelog}\[0\] was deleted up to 1, and .* has it up to 0 only"
+    with place.owner(folder="another") as owner, pytest.raises(UnsafeStart, match=told):
+        owner.start()
 
 
 def test_an_input_with_more_partitions_than_the_others_is_refused(place: Place) -> None:

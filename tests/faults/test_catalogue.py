@@ -1,0 +1,54 @@
+"""The failure catalogue is whole, and names tests that are there."""
+
+import ast
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.faults.catalogue import CATALOGUE
+from tests.faults.rows import Row, row
+
+TESTS = Path(__file__).parents[1]
+WANTED = (
+    *(str(number) for number in range(1, 71)),
+    *(f"H{number}" for number in range(1, 13)),
+    *(f"2.{number}" for number in range(1, 38)),
+    *(f"3.{number}" for number in range(1, 10)),
+)
+
+
+@cache
+def declared_in(module: str) -> frozenset[str]:
+    """The tests that a module (`folder.test_name`) has, as its text says."""
+    file = TESTS.joinpath(*module.split(".")).with_suffix(".py")
+    if not file.is_file():
+        return frozenset()
+    body = ast.parse(file.read_text("utf-8")).body
+    return frozenset(each.name for each in body if isinstance(each, ast.FunctionDef))
+
+
+def missing(each: Row) -> list[str]:
+    """The tests of a row that are not there."""
+    named = [name.partition("::") for name in each.tests]
+    return [f"{module}::{name}" for module, _, name in named if name not in declared_in(module)]
+
+
+def test_no_row_is_missing() -> None:
+    """Neither of the catalogue, nor of the holes and issues of the base library."""
+    assert sorted(CATALOGUE) == sorted(WANTED)
+
+
+@pytest.mark.parametrize("number", CATALOGUE)
+def test_the_tests_of_a_row_are_there(number: str) -> None:
+    """Each by its name; a row without any says why."""
+    each = CATALOGUE[number]
+    assert missing(each) == []
+    assert each.tests or each.without
+    assert len(set(each.tests)) == len(each.tests)
+
+
+def test_a_test_that_is_not_there_is_found() -> None:
+    """Be it the test or its module that was renamed."""
+    wrong = row("x", "faults.test_catalogue::test_no_row_is_missing test_gone", "faults.test_gone::test_x")
+    assert missing(wrong) == ["faults.test_catalogue::test_gone", "faults.test_gone::test_x"]

@@ -26,6 +26,7 @@ _WORDS = (
     "content-type",
     "traceparent",
     "tracestate",
+    "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     "\\ud800",
     "\\u0000",
     "1e400",

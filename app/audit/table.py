@@ -5,12 +5,14 @@ from collections.abc import Iterator
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from app.audit.invariants import Report
 from app.audit.ledger import GOODS, MONEY, Account, Amounts
 from app.audit.statements import INVARIANTS, Violation
 from app.audit.terms import Step
 from app.audit.totals import Totals
+from app.wire.plain import plain
 
 Row = tuple[str, str]
 
@@ -22,7 +24,7 @@ def show(report: Report, console: Console) -> None:
     if console.is_terminal:
         table = Table("what", "how much", title="All that the topics say")
         for name, value in rows(report.totals):
-            table.add_row(name, value)
+            table.add_row(name, Text(plain(value)))
         console.print(table)
     else:
         for name, value in rows(report.totals):
@@ -32,7 +34,7 @@ def show(report: Report, console: Console) -> None:
 
 
 def _print(console: Console, line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(plain(line), markup=False, highlight=False, soft_wrap=True)
 
 
 def lines(report: Report) -> Iterator[str]:

@@ -11,6 +11,7 @@ Count = tuple[str, str]
 Counts = tuple[Count, ...]
 
 ASKED, WAITING, LIVE, STUCK, ENDED = "asked", "waiting", "live", "stuck", "ended"
+_MOST_MOVES = 10_000  # known at a time: most sagas make a few, one with many steps at once almost any number
 NOBODY: Counts = ()
 _HAS_STUCK, _HAS_ENDED = (STUCK, ""), (ENDED, "")
 
@@ -40,7 +41,7 @@ class Census:
         self.live: Counter[str] = Counter()
         self._people: Counter[str] = Counter()
         self._all = {ASKED: self.asked, WAITING: self.waiting, LIVE: self.live}
-        self._moves: dict[tuple[Counts, Counts], list[tuple[Counter[str], str, int]]] = {}  # there are a few only
+        self._moves: dict[tuple[Counts, Counts], list[tuple[Counter[str], str, int]]] = {}
 
     @property
     def stuck(self) -> int:
@@ -56,6 +57,8 @@ class Census:
         """A saga counted as that, and counts as this now."""
         moves = self._moves.get((old, new))
         if moves is None:
+            if len(self._moves) >= _MOST_MOVES:
+                self._moves.clear()
             moves = self._moves[old, new] = [*self._each(old, new, -1), *self._each(new, old, 1)]
         for counter, name, one in moves:
             counter[name] += one

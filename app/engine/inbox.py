@@ -11,8 +11,10 @@ from app.engine.errors import Ended
 from app.engine.offsets import Place
 from app.engine.ownership import Ownership
 from app.engine.rights import is_denied, lacking
+from app.wire.envelope import UNREADABLE, headers_of
 
 _MOST_BYTES = 32 << 20
+Sized = tuple[int, Message]
 _CHUNK = 200  # few enough that a chunk of the largest records there can be is bearable too
 
 
@@ -23,7 +25,7 @@ class Inbox:
         self._consumer = consumer
         self._own = ownership
         self._most = most
-        self._records: dict[int, list[Message]] = defaultdict(list)
+        self._records: dict[int, list[Sized]] = defaultdict(list)
         self._bytes = 0
         self.waiting = 0
         self.ends: dict[Place, int] = {}  # where partitions were last seen to end, markers of transactions counted
@@ -42,17 +44,17 @@ class Inbox:
         messages = self._fetch(seconds)
         if epoch != self._own.epoch:
             return  # partitions changed hands meanwhile: these are read again by whoever owns them now
-        for message in messages:
+        for size, message in messages:
             if message.error() is None:
-                self._records[cast("int", message.partition())].append(message)
+                self._records[cast("int", message.partition())].append((size, message))
                 self.waiting += 1
-                self._bytes += len(message)
+                self._bytes += size
             else:
                 self._note(message)
 
     def take(self, busy: Set[int]) -> dict[int, list[Message]]:
         """Up to a batch of records of partitions that aren't busy."""
-        taken: dict[int, list[Message]] = {}
+        taken: dict[int, list[Sized]] = {}
         room = self._most
         for number in [number for number in self._records if number not in busy]:
             messages = self._records[number]
@@ -64,15 +66,16 @@ class Inbox:
                 self._records[number] = messages[room:]
             room -= len(taken.get(number, ()))
         self.waiting -= self._most - room
-        self._bytes -= sum(len(message) for messages in taken.values() for message in messages)
-        return taken
+        self._bytes -= sum(size for messages in taken.values() for size, _ in messages)
+        return {number: [message for _, message in messages] for number, messages in taken.items()}
 
     def put_back(self, partition: int, messages: list[Message]) -> None:
         """Records that were taken last, but for which there was no time."""
         if messages:
-            self._records[partition] = messages + self._records.get(partition, [])
+            again = [(_size(message), message) for message in messages]
+            self._records[partition] = again + self._records.get(partition, [])
             self.waiting += len(messages)
-            self._bytes += sum(map(len, messages))
+            self._bytes += sum(size for size, _ in again)
 
     def clear(self) -> None:
         """Forgets all: it is read again by the next owner."""
@@ -80,16 +83,16 @@ class Inbox:
         self.ends.clear()
         self.waiting = self._bytes = 0
 
-    def _fetch(self, seconds: float) -> list[Message]:
+    def _fetch(self, seconds: float) -> list[Sized]:
         first = self._consumer.poll(seconds)
-        messages = [] if first is None else [first]
-        drained, size = first is None, sum(map(len, messages))
+        messages = [] if first is None else [(_size(first), first)]
+        drained, size = first is None, sum(each for each, _ in messages)
         room = 2 * self._most - self.waiting
         while not drained and len(messages) < room and self._bytes + size < _MOST_BYTES:
             asked = min(_CHUNK, room - len(messages))
-            more = self._consumer.consume(asked, 0)
+            more = [(_size(message), message) for message in self._consumer.consume(asked, 0)]
             drained = len(more) < asked
-            size += sum(map(len, more))
+            size += sum(each for each, _ in more)
             messages += more
         return messages
 
@@ -103,3 +106,15 @@ class Inbox:
                 raise KafkaException(error)
             raise Ended(f"{message.topic()}[{message.partition()}] can't be read on: {error.str()}")
         self.ends[cast("str", message.topic()), cast("int", message.partition())] = cast("int", message.offset())
+
+
+def _size(message: Message) -> int:
+    """Bytes of a record: its length, to the client, is that of its value alone. 0 of what is none."""
+    if message.error() is not None:
+        return 0
+    size, headers = len(message) + len(message.key() or b""), headers_of(message)
+    if headers is UNREADABLE:
+        message.set_headers(UNREADABLE)  # asked again, the client would give a list with holes in it
+    for name, value in headers or ():
+        size += len(name) + len(value or b"")
+    return size

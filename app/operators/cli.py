@@ -12,13 +12,13 @@ import typer
 from confluent_kafka import KafkaException
 from rich.console import Console
 
-from app.operators.plain import plain
 from app.operators.stuck import StuckSagas, StuckStep
 from app.operators.trouble import Trouble
 from app.ops import settings
 from app.ops.site import Site, site_of
 from app.saga.messages import Compensate, Operation, Retry, Skip
 from app.wire.bad import Bad
+from app.wire.plain import plain
 
 app = typer.Typer(no_args_is_help=True)
 

@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from app.operators.plain import plain
 from app.operators.stuck import StuckStep
+from app.wire.plain import plain
 from app.wire.times import rfc3339
 
 COLUMNS = ("order", "step", "direction", "attempts", "since (UTC)", "reason", "goes back because")

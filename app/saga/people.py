@@ -3,7 +3,7 @@
 from app.saga.events import Because, Operated
 from app.saga.messages import TYPE_OF, Cancel, Compensate, Operation, Retry, Skip
 from app.saga.state import Compensating, Completed, RolledBack, Running, stuck
-from app.saga.turn import Turn
+from app.saga.turn import Turn, named
 
 
 def see_to(turn: Turn, wish: Retry | Skip) -> None:
@@ -13,7 +13,7 @@ def see_to(turn: Turn, wish: Retry | Skip) -> None:
     if not steps:
         return refuse(turn, wish, f"needs {wish.step} to be stuck" if all_stuck else "needs a saga that is stuck")
     if len(steps) > 1 and isinstance(wish, Skip):
-        return refuse(turn, wish, f"needs the name of one step, as several are stuck: {', '.join(steps)}")
+        return refuse(turn, wish, f"needs the name of one step, as several are stuck: {named(steps, ', ')}")
     turn.happen(operated(wish, steps=steps))
     return turn.go_on()
 

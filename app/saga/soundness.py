@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 KINDS = ("compensatable", "pivot", "retriable")
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 """A step's name is part of the names of its topics."""
+MOST_STEPS = 50
+LONGEST_NAME = 128
+"""Characters of the name of a message or a result. With more of them, or more steps, the state of a saga whose
+participants say as much as they may could outgrow what a topic takes in one record."""
 LONGEST_MS = 100 * 365 * 86_400_000
 """A hundred years: a time further ahead is a slip, and can outgrow what a date and a document hold."""
 
@@ -30,7 +34,9 @@ def flaws(saga: "Saga") -> Iterator[str]:
     """Everything that can't work."""
     if type(saga.version) is not int or not 1 <= saga.version < 1 << 31:
         yield "its version must be a whole number from 1 to 2147483647"
+    yield from _whole(saga)
     yield from _names(saga)
+    yield from _lengths(saga)
     yield from _order(saga)
     for step in saga.steps:
         yield from _kind(step)
@@ -43,9 +49,24 @@ def flaws(saga: "Saga") -> Iterator[str]:
         yield "an ended saga can be remembered for up to a hundred years, and not for less than no time"
 
 
-def _names(saga: "Saga") -> Iterator[str]:
+def _whole(saga: "Saga") -> Iterator[str]:
+    if NAME.fullmatch(saga.name) is None:
+        yield f"it can't be called so: its name must match {NAME.pattern}"
     if not saga.steps:
         yield "it has no step"
+    if len(saga.steps) > MOST_STEPS:
+        yield f"it has more than {MOST_STEPS} steps: its state could become too large to be written"
+
+
+def _lengths(saga: "Saga") -> Iterator[str]:
+    for step in saga.steps:
+        undo = () if step.undo is None else (step.undo.type,)
+        if not all(1 <= len(name) <= LONGEST_NAME for name in (step.do.type, *undo, step.result, *step.replies)):
+            named = f"a command, a reply or the result of {step.name}"
+            yield f"{named} has no name, or one of more than {LONGEST_NAME} characters"
+
+
+def _names(saga: "Saga") -> Iterator[str]:
     seen, results = set[str](), set(Order.__annotations__)
     for step in saga.steps:
         if NAME.fullmatch(step.name) is None:
@@ -58,8 +79,6 @@ def _names(saga: "Saga") -> Iterator[str]:
             yield f"two replies of {step.name} have the same type"
         if step.undo is not None and step.undo.type == step.do.type:
             yield f"the undo of {step.name} has the type of its do: nobody could tell them apart"
-        if not all((step.do.type, step.result, *step.replies, step.undo is None or step.undo.type)):
-            yield f"a command, a reply or the result of {step.name} has no name"
         seen.add(step.name)
         results.add(step.result)
 

@@ -3,7 +3,7 @@
 from app.saga.events import Started
 from app.saga.messages import Cancel, Input, Operation, Place, Reply, Succeeded, TimerDue
 from app.saga.state import UNDER_WAY, Compensating, Completed, NotStarted, RolledBack
-from app.saga.turn import Turn
+from app.saga.turn import Turn, named
 from app.saga.verdict import FORGOTTEN, Forgotten, Unacceptable
 
 
@@ -48,5 +48,5 @@ def ignore(turn: Turn, reply: Reply) -> None:
     ):
         reason = f"{reply.step} was taken as never done, and can't be undone: see to it"
     elif isinstance(state, UNDER_WAY):
-        reason = f"another answer of {' and '.join(leg.step for leg in state.legs)} is awaited"
+        reason = f"another answer of {named([leg.step for leg in state.legs], ' and ')} is awaited"
     turn.happen({"type": "saga.reply.ignored", "reply": reply.type, "command": reply.command, "reason": reason})

@@ -10,6 +10,7 @@ from app.saga.identity import Direction, attempt_of, effect_key
 from app.saga.messages import Reply
 from app.saga.state import UNDER_WAY, Compensating, Leg, Pausing, Running, State, Waiting, direction_of, leg_of
 
+_NAMED = 8  # steps in one sentence; the names of more may be longer together than a text may be
 Room = Callable[[str], bool]
 """What a step's participant bears."""
 
@@ -102,3 +103,9 @@ class Turn:
 def because(reason: str, step: str, *, requested: bool = False) -> Because:
     """Why a saga goes back."""
     return {"reason": reason, "step": step, "requested": requested}
+
+
+def named(steps: list[str], between: str) -> str:
+    """The names of steps, for a sentence."""
+    more = len(steps) - _NAMED
+    return between.join([*steps[:_NAMED], f"{more} more"] if more > 0 else steps)

@@ -1,5 +1,6 @@
 """The CloudEvents envelope of a record, in binary mode (headers) or structured mode (all in the value)."""
 
+import re
 from collections.abc import Sequence
 from typing import Any, Protocol, cast
 
@@ -18,6 +19,10 @@ UNREADABLE: Headers = _Unreadable()  # stands for headers of which the client ca
 MAX_HEADER_BYTES = 256 * 1024
 _LENGTHS = 2 * 5  # bytes: at most what a header's two lengths take on the wire
 _STRUCTURED = b"application/cloudevents+json"
+# Version 00 ends there, a later one may go on. There is no version ff, and an id of zeros is none.
+_IDS = rb"-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
+_PARENT = re.compile(rb"00%b|(?!00|ff)[0-9a-f]{2}%b(?:-[!-~]*)?" % (_IDS, _IDS))
+_STATE = re.compile(rb"[ -~\t]+")
 
 
 class HasHeaders(Protocol):
@@ -98,10 +103,10 @@ def _text(value: bytes | None, name: str) -> str:
 
 
 def _trace(parent: bytes | None, state: bytes | None) -> tuple[tuple[str, bytes], ...]:
-    """What is passed on of a stranger's trace: short ASCII only, and no state without its parent."""
-    if not parent or len(parent) > MAX_TEXT or not parent.isascii():
+    """What is passed on of a stranger's trace: what W3C Trace Context allows, and no state without its parent."""
+    if not parent or len(parent) > MAX_TEXT or _PARENT.fullmatch(parent) is None:
         return ()
-    if not state or len(state) > MAX_TEXT or not state.isascii():
+    if not state or len(state) > MAX_TEXT or _STATE.fullmatch(state) is None:
         return (("traceparent", parent),)
     return (("traceparent", parent), ("tracestate", state))
 

@@ -3,10 +3,12 @@
 import io
 from dataclasses import replace
 
+import pytest
 from rich.console import Console
 
 from app.audit.invariants import Report, check
 from app.audit.ledger import Account
+from app.audit.statements import Violation
 from app.audit.table import rows, show
 from tests.audit.mutants import MUTANTS
 from tests.audit.runs import BY_VERSION, WAYS, good_run
@@ -98,6 +100,22 @@ def test_a_broken_invariant_is_told_with_its_saga() -> None:
     assert "INV-3 is broken 1 times: No command id was sent twice, and no timer took effect twice.\n" in text
     assert "  happy-0: command happy-0:payment:do:1 was sent twice, with the same content\n" in text
     assert text.splitlines()[-1] == "1 violations of 21 invariants."
+
+
+@pytest.mark.parametrize("terminal", (False, True))
+def test_a_strangers_words_are_nothing_that_a_terminal_obeys(*, terminal: bool) -> None:
+    """Ids and reasons of records by anybody stand in the report: escapes stand for what isn't plain."""
+    found = check(GOOD, TERMS)
+    nasty = "m-\x1b[2J\r\nAll 21 invariants hold.\u202e[red]"
+    totals = replace(found.totals, dead_letters={nasty: 1})
+    report = replace(found, totals=totals, violations=(Violation("INV-3", nasty, nasty),))
+    file = io.StringIO()
+    show(report, Console(file=file, force_terminal=terminal, color_system=None, width=200))
+    text = file.getvalue()
+    assert "\x1b[2J" not in text
+    assert "\u202e" not in text
+    assert text.count(r"m-\x1b[2J\r\nAll 21 invariants hold.\u202e[red]") == 3
+    assert "All 21 invariants hold." not in text.splitlines()
 
 
 def test_many_violations_are_cut_short() -> None:

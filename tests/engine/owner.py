@@ -156,11 +156,13 @@ class Place:
         producer.produce(self.full(name), value, key, 0)
         assert producer.flush(LIMIT) == 0
 
-    def write_large(self, name: str, count: int, size: int) -> None:
-        """Writes records of that many bytes to partition 0."""
-        producer = Producer({**self.client, "message.max.bytes": 2_000_000})
+    def write_large(self, name: str, count: int, size: int, part: str = "value") -> None:
+        """Writes records to partition 0 of which one part has that many bytes: value, key or headers."""
+        producer, much = Producer({**self.client, "message.max.bytes": 2_000_000}), b"x" * size
         for index in range(count):
-            producer.produce(self.full(name), b"x" * size, b"%d" % index, 0)
+            key, value = much if part == "key" else b"%d" % index, much if part == "value" else b""
+            headers = [("much", much)] if part == "headers" else []
+            producer.produce(self.full(name), value, key, 0, headers=headers)
         assert producer.flush(LIMIT) == 0
 
     def start_of(self, name: str) -> TopicPartition:

@@ -73,3 +73,18 @@ def test_counts_survive_being_written_down() -> None:
     again.load(census.document())
     again.change(counts_of(running(ASKED, WAITING, STUCK, version=7).state), NOBODY)
     assert again.document() == Census().document()
+
+
+def test_what_is_remembered_of_moves_is_bounded() -> None:
+    """A saga with many steps at once can go almost any way, and another one each time: the counts stay right."""
+    census, ways = Census(), [running(*_some(number)).state for number in range(1, 12_001)]
+    for state in ways:
+        census.change(NOBODY, counts_of(state))
+    assert len(census._moves) <= 10_000
+    assert census.live["order/1"] == len(ways)
+    assert census.asked["s0"] == len(ways) // 2
+
+
+def _some(number: int) -> list[Leg]:
+    """The steps whose bits are set."""
+    return [Asked(f"s{bit}", 1, 1, 0, 9) for bit in range(14) if number >> bit & 1]

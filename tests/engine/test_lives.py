@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Consumer
 
 from app.engine.application import SagaApplication
 from app.engine.batch import BatchContext
@@ -20,13 +21,14 @@ from app.saga.versions import Versions
 from app.wire.topics import STATE
 from app.wire.writer import Out
 from tests.broker.pods import read_committed, site
-from tests.devkafka.support import until
+from tests.devkafka.support import LIMIT, until
 from tests.engine.owner import POLICY, Owner, Place
 from topologies.orchestrate import orchestrate
 from topologies.order import ORDER
 
 pytestmark = pytest.mark.broker
 SLOW_SECONDS, SLOW_RECORDS = 0.1, 30
+SETTLED_LOOKS = 50  # at the memory, of which nothing more happens any more; a second's worth
 
 
 @pytest.fixture
@@ -111,17 +113,20 @@ def test_slow_records_are_committed_bit_by_bit(place: Place) -> None:
     assert transactions >= SLOW_RECORDS * SLOW_SECONDS // 2
 
 
-def test_reading_ahead_is_bounded_in_bytes(place: Place) -> None:
-    """A flood of the largest records there can be fills no memory; it waits at the brokers."""
+@pytest.mark.parametrize("part", ("value", "key", "headers"))
+def test_reading_ahead_is_bounded_in_bytes(place: Place, part: str) -> None:
+    """A flood of the largest records there can be fills no memory, whichever part is large; it waits at the brokers."""
     place.create()
-    place.write_large("order.requests", 80, 900_000)
+    place.write_large("order.requests", 80, 900_000, part)
     with place.owner() as owner:
         owner.start()
         owner.restored()
         loop, _ = looping(owner)
         inbox = loop._inbox
-        while not inbox.full:
+        end = time.monotonic() + LIMIT
+        while not inbox.full and inbox.waiting < 80 and time.monotonic() < end:
             inbox.read(1.0)
+        assert inbox.full
         assert inbox.waiting < 60
         taken = inbox.take(frozenset())
         states = [inbox.full]
@@ -130,6 +135,31 @@ def test_reading_ahead_is_bounded_in_bytes(place: Place) -> None:
         inbox.clear()
         assert len(taken[0]) > 30
         assert [*states, inbox.full] == [False, True, False]
+
+
+def test_the_client_reads_ahead_no_more_than_it_must(place: Place) -> None:
+    """It bounds values in bytes, but of keys and headers it only counts how many records there are."""
+    place.create()
+    place.write_large("order.requests", 500, 900_000, "headers")
+    reader = Consumer({**place.clients().consumer(), "group.id": place.group})
+    before, seen = resident(), [0]
+
+    def settled() -> bool:
+        seen.append(resident() - before)
+        quiet = seen[-1] - seen[-min(len(seen), SETTLED_LOOKS)] < 5
+        return seen[-1] > 100 and quiet
+
+    reader.assign([place.start_of("order.requests")])
+    assert reader.poll(LIMIT) is not None
+    until(settled, "the client to have read ahead")
+    reader.close()
+    assert seen[-1] < 300
+
+
+def resident() -> int:
+    """Megabytes of memory that this process has."""
+    (line,) = (line for line in Path("/proc/self/status").read_text("ascii").splitlines() if line.startswith("VmRSS"))
+    return int(line.split()[1]) // 1024
 
 
 def looping(owner: Owner, keeper: Keeper | None = None, now_ms: int = 0) -> tuple[Loop, BatchContext]:

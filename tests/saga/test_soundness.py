@@ -37,6 +37,7 @@ def undoing(**changes: Any) -> tuple[Step, ...]:
     return paying(undo=replace(PAYMENT.undo, **changes))  # type: ignore[type-var]
 
 
+NAMELESS = "has no name, or one of more than 128 characters"
 NAMES = (
     ((), "it has no step"),
     ((PAYMENT, PAYMENT), "two steps are called payment"),
@@ -50,10 +51,16 @@ NAMES = (
     (paying(refused="payment.failed"), "two replies of payment have the same type"),
     (paying(undone="payment.charged"), "two replies of payment have the same type"),
     (undoing(type="payment.charge"), "the undo of payment has the type of its do: nobody could tell them apart"),
-    (doing(type=""), "a command, a reply or the result of payment has no name"),
-    (undoing(type=""), "a command, a reply or the result of payment has no name"),
-    (paying(failed=""), "a command, a reply or the result of payment has no name"),
-    (paying(result=""), "a command, a reply or the result of payment has no name"),
+    (doing(type=""), f"a command, a reply or the result of payment {NAMELESS}"),
+    (undoing(type=""), f"a command, a reply or the result of payment {NAMELESS}"),
+    (paying(failed=""), f"a command, a reply or the result of payment {NAMELESS}"),
+    (paying(result=""), f"a command, a reply or the result of payment {NAMELESS}"),
+    (paying(result="r" * 129), f"a command, a reply or the result of payment {NAMELESS}"),
+    (undoing(type="u" * 129), f"a command, a reply or the result of payment {NAMELESS}"),
+    (
+        tuple(step(f"s{n}") for n in range(51)),
+        "it has more than 50 steps: its state could become too large to be written",
+    ),
 )
 ORDER_OF_STEPS = (
     ((STOCK, step("pay", ("shipping",))), "pay comes after shipping, which is not written before it"),
@@ -147,6 +154,7 @@ TIMES = (
     ),
 )
 VERSION = "its version must be a whole number from 1 to 2147483647"
+NAME = "it can't be called so: its name must match [A-Za-z0-9._-]{1,64}"
 VERSIONS: tuple[object, ...] = (0, -1, 2**31, True, "1", 1.0, None)
 UNSOUND = (*NAMES, *ORDER_OF_STEPS, *_KINDS, *POLICIES, *PIVOTS, *FIELDS)
 
@@ -167,6 +175,14 @@ def test_times_that_cannot_work_are_refused(times: dict[str, int], flaw: str) ->
     assert str(caught.value) == f"the saga order can't work: {flaw}"
 
 
+@pytest.mark.parametrize("name", ("", "my saga", "order/1", "s" * 65, "saga\n"))
+def test_a_saga_has_a_name_that_goes_on_the_wire(name: str) -> None:
+    """It stands in every record, and in the labels of metrics."""
+    with pytest.raises(Unsound) as caught:
+        replace(ORDER, name=name)
+    assert str(caught.value) == f"the saga {name} can't work: {NAME}"
+
+
 @pytest.mark.parametrize("version", VERSIONS, ids=repr)
 def test_a_version_is_a_number_that_goes_on_the_wire(version: object) -> None:
     """It counts from 1, and whoever reads the history can hold it."""
@@ -185,7 +201,7 @@ def test_what_an_operator_sets_is_checked_as_well() -> None:
 
 def test_every_sentence_has_a_definition_that_it_is_said_of() -> None:
     """No rule stands in the code without a case above."""
-    said = [flaw for _, flaw in (*UNSOUND, *TIMES)] + [VERSION]
+    said = [flaw for _, flaw in (*UNSOUND, *TIMES)] + [VERSION, NAME]
     sentences = list(_sentences())
     assert len(sentences) > 20
     for sentence in sentences:
@@ -215,6 +231,8 @@ SOUND = {
     "a result from far back": (STOCK, step("coupon"), step("pay", result_fields=("stock_id",))),
     "no pause at all": doing(retry=Retry(5, first_pause_ms=0, longest_pause_ms=0)),
     "every character that a name may have": (step("A-z_0.9"),),
+    "as many steps as there may be": tuple(step(f"s{number}", ()) for number in range(50)),
+    "a name as long as it may be": doing(type="c" * 128),
 }
 
 

@@ -183,6 +183,45 @@ def test_a_trace_that_is_none_is_dropped(value: bytes | None) -> None:
     assert trace(headers("t", traceparent=PARENT, tracestate=value)) == {"traceparent": PARENT}
 
 
+@pytest.mark.parametrize(
+    "value",
+    (
+        b"00-1",
+        b"x",
+        PARENT + b"\n",
+        PARENT + b"\r\nx: y",
+        PARENT[:-1] + b"\0",
+        PARENT + b"-more",
+        PARENT.upper(),
+        b"ff" + PARENT[2:],
+        b"0" + PARENT,
+        b"00-" + b"0" * 32 + PARENT[35:],
+        PARENT[:36] + b"0" * 16 + PARENT[52:],
+        b"01" + PARENT[2:] + b"-\x1b[31m",
+        b"01" + PARENT[2:] + b"more",
+    ),
+)
+def test_a_trace_that_nobody_could_follow_is_dropped(value: bytes) -> None:
+    """What is not as W3C Trace Context has it goes no further: least of all ends of lines."""
+    assert trace(headers("t", traceparent=value, tracestate=b"a=1")) == {}
+    assert trace(STRUCTURED, structured("t", {}, traceparent=value.decode(), tracestate="a=1")) == {}
+
+
+@pytest.mark.parametrize("value", (b"01" + PARENT[2:], b"cc" + PARENT[2:] + b"-what-comes.next"))
+def test_a_trace_of_a_version_to_come_is_passed_on(value: bytes) -> None:
+    """It begins as today's does, and may have more behind it."""
+    assert trace(headers("t", traceparent=value)) == {"traceparent": value}
+
+
+@pytest.mark.parametrize("value", (b"a=1\r\nx: y", b"a=\0", b"a=\x1b[31m", b"a=\x7f"))
+def test_a_state_with_controls_is_dropped(value: bytes) -> None:
+    """It says nothing, and its parent goes on without it."""
+    assert trace(headers("t", traceparent=PARENT, tracestate=value)) == {"traceparent": PARENT}
+    assert trace(headers("t", traceparent=PARENT, tracestate=b"a=1,\tb=2")) == {
+        "traceparent": PARENT, "tracestate": b"a=1,\tb=2",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("value", (None, "", "x" * 1025, "\u00e9", 1, ["00"], {}))
 def test_a_structured_trace_that_is_none_is_dropped(value: object) -> None:
     """As in binary mode."""

@@ -71,7 +71,8 @@ class Loop:
             self._begin(idle[0], executors)
         if not self._held and time.monotonic() - self._tidied > _TIDY_SECONDS:
             gc.collect()
-            self._own.note_up_to_date()
+            for store in self._own.stores.values():
+                store.up_to_date()
             self._tidied = time.monotonic()
 
     def finish(self) -> None:

@@ -95,14 +95,10 @@ class Ownership:
         if self._restore is not None and self._restore.step():
             log.info("restored", extra={"records": self._restore.records})
             self._end_restore()
-            self.note_up_to_date()
+            for store in self.stores.values():
+                store.up_to_date()
             self._check_versions()
             self._consumer.resume(self._reading)
-
-    def note_up_to_date(self) -> None:
-        """All that was decided is in the stores, or will be in a moment; only when nothing is being restored."""
-        for store in self.stores.values():
-            store.up_to_date()
 
     def revoked(self) -> None:
         """Lets go of everything; what was decided must have been committed before."""

@@ -9,7 +9,7 @@ from confluent_kafka import TopicPartition
 from tests.simulation.kafka import Delivered, Kafka, Life, Written
 
 
-class Crash(Exception):
+class Crash(BaseException):
     """The pod is dead."""
 
 

@@ -9,7 +9,7 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.1
 	--custom-compile-command "make lock" $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check faults bench audit lock clean
+.PHONY: help demo test check faults fuzz bench audit lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ check: $(READY) ## lint, format, types, import rules, house rules
 
 faults: $(READY) ## kill, pause and cut off pods and brokers for ten minutes, and prove what is left (ARGS="--seconds 3600")
 	@$(BIN)/python -m tests.faults $(ARGS)
+
+fuzz: $(READY) ## shoot hostile records at all that one record leads to (ARGS="--seconds 600 --seed 7")
+	@nice $(BIN)/python -m tests.fuzz $(ARGS)
 
 bench: $(READY) ## measure throughput and latency beside the peers
 	@$(BIN)/python -m tests.benchmarks $(ARGS)

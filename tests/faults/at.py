@@ -16,32 +16,32 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Before or after a call; `usually`: about how often it is crossed in a second of load."""
+    """Before or after a call; `most`: about how often a pod under load crosses it in a second."""
 
     module: str
     owner: str
     method: str
     after: bool
-    usually: int
+    most: int
 
 
 POINTS = {
-    "assigning": Point("app.engine.ownership", "Ownership", "assigned", after=False, usually=1),
-    "restoring": Point("app.engine.restore", "Restore", "step", after=True, usually=1),
-    "polled": Point("app.engine.inbox", "Inbox", "take", after=True, usually=30),
-    "deciding": Point("app.engine.turn", "Turns", "take", after=False, usually=200),
-    "decided": Point("app.engine.turn", "Turns", "take", after=True, usually=200),
-    "state set": Point("app.engine.store", "PartitionStore", "set", after=True, usually=200),
-    "produced": Point("app.engine.lanes", "Lane", "produce", after=True, usually=500),
-    "preparing": Point("app.engine.store", "PartitionStore", "changes", after=False, usually=50),
-    "prepared": Point("app.engine.lanes", "Lane", "commit", after=False, usually=30),
-    "handed over": Point("app.engine.lanes", "Lane", "commit", after=True, usually=30),
-    "offsets sent": Point("app.engine.lanes", "Producer", "send_offsets_to_transaction", after=True, usually=30),
-    "committed": Point("app.engine.lanes", "Producer", "commit_transaction", after=True, usually=30),
-    "saving": Point("app.engine.store", "PartitionStore", "save", after=False, usually=50),
-    "saved": Point("app.engine.store", "PartitionStore", "save", after=True, usually=50),
-    "expiring": Point("app.engine.turn", "Turns", "expire", after=True, usually=5),
-    "revoked": Point("app.engine.ownership", "Ownership", "revoked", after=True, usually=1),
+    "assigning": Point("app.engine.ownership", "Ownership", "assigned", after=False, most=1),
+    "restoring": Point("app.engine.restore", "Restore", "step", after=True, most=1),
+    "polled": Point("app.engine.inbox", "Inbox", "take", after=True, most=15),
+    "deciding": Point("app.engine.turn", "Turns", "take", after=False, most=40),
+    "decided": Point("app.engine.turn", "Turns", "take", after=True, most=40),
+    "state set": Point("app.engine.store", "PartitionStore", "set", after=True, most=40),
+    "produced": Point("app.engine.lanes", "Lane", "produce", after=True, most=100),
+    "preparing": Point("app.engine.store", "PartitionStore", "changes", after=False, most=20),
+    "prepared": Point("app.engine.lanes", "Lane", "commit", after=False, most=15),
+    "handed over": Point("app.engine.lanes", "Lane", "commit", after=True, most=15),
+    "offsets sent": Point("app.engine.lanes", "Producer", "send_offsets_to_transaction", after=True, most=15),
+    "committed": Point("app.engine.lanes", "Producer", "commit_transaction", after=True, most=15),
+    "saving": Point("app.engine.store", "PartitionStore", "save", after=False, most=20),
+    "saved": Point("app.engine.store", "PartitionStore", "save", after=True, most=20),
+    "expiring": Point("app.engine.turn", "Turns", "expire", after=True, most=3),
+    "revoked": Point("app.engine.ownership", "Ownership", "revoked", after=True, most=1),
 }
 WRITING = "writing"
 

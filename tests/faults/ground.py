@@ -2,7 +2,6 @@
 as a platform would."""
 
 import signal
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -23,11 +22,11 @@ from app.saga.versions import Versions
 from app.wire.topics import Topics
 from tests.broker.pods import SAGA
 from tests.faults.cluster import Cluster
+from tests.faults.lives import Life
 from tests.faults.pulse import Pulse
 from topologies.__main__ import SAGAS
 
 PARTITIONS = 4
-_AT = (sys.executable, "-m", "tests.faults.at")
 _SELF_MADE = (0, 1, -signal.SIGKILL, -signal.SIGXFSZ)  # how a pod may end here: never refused, never by a bug
 _RESTORED = '"event": "restored"'
 _ASSIGNED = '"event": "assigned"'
@@ -42,18 +41,22 @@ class BadEnd(AssertionError):
 class Pod:
     """A name in the group, and its lives. What `at` says (see tests.faults.at) becomes of one life alone."""
 
-    children: Children
     name: str
     settings: dict[str, str]
+    state: Path
+    log: Path
     lives: int = 0
-    child: Child = field(init=False)
+    child: Life = field(init=False)
 
     def live(self, *at: str) -> None:
         """Begins a life."""
-        command = (*_AT, *at) if at else SAGA
-        self.child = self.children.pod(command, self.name, self.settings)
-        self.child.start()
+        self.child = Life((*at, "run"), self.settings, self.log)
         self.lives += 1
+
+    def end(self) -> None:
+        """Ends what still lives."""
+        if self.lives:
+            self.child.kill()
 
     @property
     def ended(self) -> bool:
@@ -80,11 +83,6 @@ class Pod:
             return Path(f"/proc/{self.child.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
         except FileNotFoundError:
             return False
-
-    @property
-    def state(self) -> Path:
-        """The folder of its state."""
-        return self.children.state_of(self.name)
 
 
 @dataclass(slots=True)
@@ -118,8 +116,14 @@ class Ground:
         return self.strangers[-1]
 
     def _pod(self, name: str, settings: Mapping[str, object]) -> Pod:
+        state = self.children.state_of(name)
         given = {f"SAGA_{key.upper()}": str(value) for key, value in settings.items()}
-        return Pod(self.children, name, {**given, "SAGA_KAFKA_BOOTSTRAP": self.cluster.network.bootstrap})
+        own = {
+            "SAGA_KAFKA_BOOTSTRAP": self.cluster.network.bootstrap,
+            "SAGA_INSTANCE_ID": name,
+            "SAGA_STATE_DIR": str(state),
+        }
+        return Pod(name, {**self.stage.environment, **own, **given}, state, self.children.folder / f"{name}.log")
 
     def look(self, seconds: float = 0.1) -> None:
         """Lets some time pass, and sees what comes of it; services that gave up are started again."""
@@ -179,4 +183,8 @@ def ground(
         found = Ground(at, stage, versions, children, pulse, group, placing, plan.seed)
         found.serve(*behaviour, "--seed", str(plan.seed))
         with placing:
-            yield found
+            try:
+                yield found
+            finally:
+                for pod in (*found.pods, *found.strangers):
+                    pod.end()

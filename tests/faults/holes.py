@@ -30,8 +30,9 @@ HOLES = {
     "H5": row(
         "a commit is tried again after a time-out",
         "faults.test_retried_commit::test_a_commit_that_was_sent_twice_does_not_end_the_next_transaction "
-        "test_a_commit_that_is_not_answered_is_not_tried_again "
         "test_a_pod_that_is_told_to_end_does_not_wait_for_long_for_a_commit",
+        "faults.test_lost_commits::test_a_commit_of_unknown_outcome_ends_the_process_and_is_tried_once "
+        "test_the_next_life_finds_out_what_came_of_it",
         "engine.test_lanes::test_a_failed_commit_is_not_forgotten",
     ),
     "H6": row(
@@ -59,12 +60,17 @@ HOLES = {
         "test_a_setting_that_could_lose_something_is_refused test_too_few_replicas_on_the_broker_are_refused",
         "faults.test_inputs::test_a_changelog_that_was_cut_is_refused",
     ),
-    "H10": row("secrets in logs and in `str(config)`", without="belongs to the tests of security: name them here"),
+    "H10": row(
+        "secrets in logs and in `str(config)`",
+        "security.test_canaries::test_a_pod_tells_nothing test_settings_and_refusals_tell_nothing",
+        "security.test_silence::test_nothing_that_holds_a_secret_shows_it "
+        "test_the_base_librarys_clients_are_told_and_keep_it_to_themselves",
+    ),
     "H11": row(
         "oversize state or output",
         "wire.test_dead_letters::test_a_dead_letter_fits_into_a_topic",
+        "engine.test_largest::test_the_largest_of_everything_is_written",
         "faults.test_inputs::test_a_record_that_the_broker_refuses_ends_the_pod",
-        without="that no state can outgrow its topic belongs to the tests of hostile input: name them here",
     ),
     "H12": row(
         "positions that idle groups never commit",

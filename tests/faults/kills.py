@@ -15,16 +15,31 @@ from tests.faults.proxy import Moment, Trap
 from tests.faults.tally import Tally
 
 SETTINGS = {"session_timeout": 6, "transaction_timeout": 3, "step_timeout": 4}
-_PATIENCE = 15.0  # seconds in which a pod that works gets to its point, or is killed all the same
+_PATIENCE = 10.0  # seconds in which a pod that works gets to its point, or is killed all the same
 _ON_THE_WIRE = {
-    "records on their way": (Api.PRODUCE, Moment.ASKED, 20),
-    "records written": (Api.PRODUCE, Moment.ANSWERED, 20),
-    "offsets on their way": (Api.TXN_OFFSET_COMMIT, Moment.ASKED, 10),
-    "offsets in the transaction": (Api.TXN_OFFSET_COMMIT, Moment.ANSWERED, 10),
-    "end on its way": (Api.END_TXN, Moment.ASKED, 10),
-    "end sent": (Api.END_TXN, Moment.SENT, 10),
-    "end answered": (Api.END_TXN, Moment.ANSWERED, 10),
+    "records on their way": (Api.PRODUCE, Moment.ASKED, 10),
+    "records written": (Api.PRODUCE, Moment.ANSWERED, 10),
+    "offsets on their way": (Api.TXN_OFFSET_COMMIT, Moment.ASKED, 5),
+    "offsets in the transaction": (Api.TXN_OFFSET_COMMIT, Moment.ANSWERED, 5),
+    "end on its way": (Api.END_TXN, Moment.ASKED, 5),
+    "end sent": (Api.END_TXN, Moment.SENT, 5),
+    "end answered": (Api.END_TXN, Moment.ANSWERED, 5),
 }
+BETWEEN = (
+    "polled",
+    "deciding",
+    "produced",
+    "state set",
+    "preparing",
+    "prepared",
+    "records on their way",
+    "records written",
+    "offsets in the transaction",
+    "end sent",
+    "saving",
+    WRITING,
+)
+"""One point of each kind between a poll and the last write to disk."""
 ALL = (*POINTS, *_ON_THE_WIRE, WRITING, "any moment")
 
 
@@ -140,7 +155,7 @@ class Kills:
         elif point == WRITING:
             pod.live("KILL", point, str(self.chance.randint(8_000, 300_000)))
         else:
-            pod.live("KILL", point, str(self.chance.randint(1, POINTS[point].usually)))
+            pod.live("KILL", point, str(self.chance.randint(1, POINTS[point].most)))
 
 
 def _killing(pod: Pod) -> Callable[[], None]:

@@ -23,7 +23,7 @@ LIBRARY = {
     ),
     "2.5": row(
         "a rebalance during recovery",
-        "broker.test_kills::test_nothing_is_lost_or_done_twice_when_pods_are_killed_at_any_moment",
+        "faults.test_matrix::test_pods_die_at_any_point_and_nothing_is_lost_or_done_twice",
         "broker.test_whole_flow::test_two_pods_share_the_partitions_and_a_third_takes_over_from_one_that_leaves",
     ),
     "2.6": row(
@@ -94,7 +94,7 @@ LIBRARY = {
         "the broker refuses a record",
         "faults.test_inputs::test_a_record_that_the_broker_refuses_ends_the_pod",
         "engine.test_topics::test_a_setting_that_could_lose_something_is_refused",
-        without="too few replicas in sync need three brokers: name the test of broker faults here",
+        "faults.test_matrix::test_brokers_and_links_fail_and_all_goes_on_by_itself",
     ),
     "2.24": row(
         "a decision takes longer than a poll may",
@@ -110,7 +110,7 @@ LIBRARY = {
     "2.26": row(
         "a full disk looks like a lock",
         "engine.test_store::test_a_folder_in_use_is_refused test_a_folder_that_cannot_be_made_is_refused",
-        without="a full disk belongs to the tests of storage: name them here",
+        "faults.test_folders::test_a_full_disk_ends_the_life_that_meets_it_and_nothing_is_lost",
     ),
     "2.27": row(
         "power is lost before files are on the disk",
@@ -165,7 +165,7 @@ LIBRARY = {
     ),
     "3.1": row(
         "EndTxn is not answered in time",
-        "faults.test_retried_commit::test_a_commit_that_is_not_answered_is_not_tried_again",
+        "faults.test_lost_commits::test_a_commit_of_unknown_outcome_ends_the_process_and_is_tried_once",
     ),
     "3.2": row(
         "clients that lose records in silence",

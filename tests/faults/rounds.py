@@ -19,8 +19,8 @@ Expired = Callable[[], bool]
 def kill_round(at: Cluster, folder: Path, seed: int, wanted: Counter[str], expired: Expired) -> Tally:
     """Pods die at these points, so often each, until the time has expired; then the proof."""
     tally = Tally()
-    with ground(at, folder, _plan(seed, rate=50, partitions=6)) as here:
-        for name in ("first", "second", "third"):
+    with ground(at, folder, _plan(seed, rate=40, partitions=8)) as here:
+        for name in ("first", "second", "third", "fourth"):
             here.pod(name, **kills.SETTINGS)
         killing = kills.Kills(here, random.Random(f"{seed} kills"), wanted, tally)
         killing.begin()

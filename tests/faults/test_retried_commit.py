@@ -12,28 +12,13 @@ from app.engine.loop import _LEAVE_SECONDS
 from tests.broker.pods import Site, site
 from tests.devkafka.support import until
 from tests.engine.owner import Owner, Place
-from tests.engine.test_lost_commits import clients_of, hand_over, seen
 from tests.faults.cluster import Cluster
+from tests.faults.commits import clients_of, hand_over, seen
 from tests.faults.frames import Api
 from tests.faults.proxy import CALM, Moment, Trap, Weather
 
 pytestmark = pytest.mark.broker
 SOON_SECONDS = 5.0
-
-
-@pytest.fixture
-def place(cluster: Cluster, topic_prefix: str, tmp_path: Path) -> Place:
-    """On the cluster that has a network before it."""
-    return Place(cluster.kafka.bootstrap, topic_prefix, tmp_path)
-
-
-@pytest.fixture
-def owner(place: Place) -> Iterator[Owner]:
-    """A member with partition 0 of all inputs."""
-    place.create()
-    with place.owner() as member:
-        member.start()
-        yield member
 
 
 def cut(cluster: Cluster) -> None:
@@ -48,28 +33,28 @@ def held(cluster: Cluster, client: str) -> Trap:
 
 
 def test_a_commit_that_was_sent_twice_does_not_end_the_next_transaction(
-    cluster: Cluster, place: Place, owner: Owner
+    cluster: Cluster, near: Place, owner: Owner
 ) -> None:
     """The client sends it again on a new connection; the first one comes when the next transaction is half written."""
-    clients = clients_of(place, cluster, transaction_timeout=10.0)
+    clients = clients_of(near, cluster, transaction_timeout=10.0)
     client = str(clients.plain()["client.id"])
     trap = held(cluster, client)
-    lane, done = hand_over(place, owner, clients, b"first", 1)
+    lane, done = hand_over(near, owner, clients, b"first", 1)
     until(trap.sprung.is_set, "the commit")
     cut(cluster)
     lane.wait()
     assert cluster.network.asked(client, Api.END_TXN) == 2
     answered = len(cluster.network.commits)
     lane.begin()
-    lane.produce(place.full("saga.events"), b"k", b"half of the second", (), 0)
+    lane.produce(near.full("saga.events"), b"k", b"half of the second", (), 0)
     until(lambda: lane._producer.flush(1.0) == 0, "the record to be written")
     cluster.network.take_away(trap)
     until(lambda: len(cluster.network.commits) > answered, "the broker's answer to the first one")
-    assert (done, seen(place)) == ([1], [b"first"])
-    lane.produce(place.full("saga.events"), b"k", b"the other half", (), 0)
-    hand_over(place, owner, clients, None, 2, lane)
+    assert (done, seen(near)) == ([1], [b"first"])
+    lane.produce(near.full("saga.events"), b"k", b"the other half", (), 0)
+    hand_over(near, owner, clients, None, 2, lane)
     lane.wait()
-    until(lambda: seen(place) == [b"first", b"half of the second", b"the other half"], "all of it")
+    until(lambda: seen(near) == [b"first", b"half of the second", b"the other half"], "all of it")
     lane.close()
 
 

@@ -3,26 +3,36 @@
 import logging
 import shutil
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import cast
 
 from rocksdict import BlockBasedOptions, Options, Rdict
 
 from app.engine.errors import Ended, Refused
+from app.engine.pages import PAGES, Pages
 
 log = logging.getLogger(__name__)
 
 OLD_SECONDS = 6 * 3600.0
 """Half of what the changelog must keep deletions for: what is older is made anew from it."""
 
-SEEN = b"\x00seen-at"
-"""Under this key: when (seconds since 1970) all was there that the changelog had. Copies have it as it was, while their
-files are as new as the copying."""
-
 _CHANGELOG = b"\x00changelog-id"
 _LAYOUT = "3"  # of what is kept beside the sagas
 _WRITE_BUFFER_BYTES = 16 << 20
 _BROKEN = "BROKEN"  # a file of this name in the folder: what is there can't be read
+_ADVICE = {
+    "No space left on device": "make room there, or set SAGA_STATE_DIR to a folder with more",
+    "File too large": "let this process write larger files (ulimit -f)",
+    "Disk quota exceeded": "make room there, or set SAGA_STATE_DIR to a folder with more",
+    "Read-only file system": "make it writable, or set SAGA_STATE_DIR to a folder that is",
+    "Permission denied": "let this process write there, or set SAGA_STATE_DIR to a folder of its own",
+    "Operation not permitted": "let this process write there, or set SAGA_STATE_DIR to a folder of its own",
+    "Too many open files": "let this process open more files (ulimit -n)",
+    "Resource temporarily unavailable": "is another process using it?",
+    "No locks available": "is another process using it?",
+}
 
 
 class BrokenStore(Refused):
@@ -33,68 +43,62 @@ class SpoiledStore(Ended):
     """What is on disk can't be relied on any more: it is made anew at the next start."""
 
 
-class UnwritableStore(Ended):
-    """What was committed can't be written here, but is in the changelog; the message says what to do."""
+class _Useless(Exception):
+    """What is there can't be used, and why."""
 
 
-def opened(folder: Path, changelog: str) -> Rdict:
-    """The store with what it has of this changelog, or an empty one when that can't be used. Raises BrokenStore.
-
-    The folder's name is the partition's number.
-    """
-    there, identity = folder.exists(), f"{_LAYOUT} {changelog} {folder.name}".encode()
-    db = None if (folder / _BROKEN).exists() else _open(folder)
-    if db is not None:
-        if _is_of(db, identity):
-            return db
-        db.close()
-    if there:
-        log.warning("local state can't be used, and is made anew", extra={"folder": str(folder)})
-    return _made(folder, identity)
+def opened(folder: Path, changelog: str) -> tuple[Rdict, Pages]:
+    """The store with what it has of this changelog, or an empty one when that can't be used. Raises BrokenStore."""
+    make_folder(folder)
+    identity = f"{_LAYOUT} {changelog}".encode()
+    with told(folder):
+        if any(folder.iterdir()):
+            try:
+                return _found(folder, identity)
+            except _Useless as why:
+                log.warning("local state is made anew", extra={"folder": str(folder), "why": str(why)})
+        return _anew(folder, identity)
 
 
-def _made(folder: Path, identity: bytes) -> Rdict:
+def now_ms() -> int:
+    """Milliseconds since 1970, by the wall clock."""
+    return time.time_ns() // 1_000_000
+
+
+def is_late(whole_ms: int, seconds: float = OLD_SECONDS) -> bool:
+    """Whether that was so long ago that the changelog may have lost since what was deleted; so may a time to come."""
+    return abs(now_ms() - whole_ms) > seconds * 1000
+
+
+def scan(db: Rdict, start: bytes, end: bytes) -> Iterator[bytes]:
+    """The keys from one up to another. Raises what RocksDB raises."""
+    at = db.iter()
+    at.seek(start)
+    while at.valid() and (key := cast("bytes", at.key())) < end:
+        yield key
+        at.next()
+    at.status()  # an iteration that meets a broken block just ends
+
+
+@contextmanager
+def told(folder: Path) -> Iterator[None]:
+    """Says what keeps a folder from being used. Raises BrokenStore, or SpoiledStore."""
     try:
-        shutil.rmtree(folder)
-        made = Rdict(str(folder), _options())
-        made.put(_CHANGELOG, identity)
-        made.put(SEEN, now())
-    except Exception as error:  # rocksdict raises nothing narrower
-        raise _unusable(folder, error) from error
-    return made
-
-
-def now() -> bytes:
-    """The present time, as it is kept under SEEN."""
-    return b"%d" % time.time()
+        yield
+    except Exception as error:
+        if type(error) is not Exception and not isinstance(error, OSError):  # rocksdict raises nothing narrower
+            raise
+        if is_broken(error):
+            raise spoil(folder, str(error)) from error
+        advice = next((advice for what, advice in _ADVICE.items() if what in str(error)), "look at its disk")
+        raise BrokenStore(f"the state in {folder} can't be used ({error}): {advice}") from error
 
 
 def spoil(folder: Path, why: str) -> SpoiledStore:
     """Notes that what is there can't be relied on; the error to be raised."""
-    with suppress(OSError):  # then it is gone, or found broken again
+    with suppress(OSError):  # where that can't be noted, or all is gone, the next life finds out by itself
         (folder / _BROKEN).touch()
     return SpoiledStore(f"the state in {folder} can't be relied on, and is made anew at the next start: {why}")
-
-
-def unwritten(folder: Path, error: Exception) -> Ended:
-    """The error to be raised when a write failed."""
-    if is_broken(error):
-        return spoil(folder, str(error))
-    return UnwritableStore(
-        f"the state in {folder} can't be written ({error}): make room on its disk, or set SAGA_STATE_DIR to another "
-        "one; what was committed is safe"
-    )
-
-
-def _is_of(db: Rdict, identity: bytes) -> bool:
-    """Whether it belongs here, and is so new that the changelog can't have lost what was deleted since."""
-    try:
-        seen = int(db.get(SEEN) or 0)
-        return bool(db.get(_CHANGELOG) == identity) and abs(time.time() - seen) < OLD_SECONDS
-    except Exception as error:  # rocksdict raises nothing narrower
-        if not is_broken(error):
-            raise
-        return False
 
 
 def make_folder(folder: Path) -> None:
@@ -107,27 +111,56 @@ def make_folder(folder: Path) -> None:
         ) from error
 
 
-def _open(folder: Path) -> Rdict | None:
-    """Opens or makes the store; None when it is broken. Raises BrokenStore."""
-    make_folder(folder)
-    try:
-        return Rdict(str(folder), _options())
-    except Exception as error:  # rocksdict raises nothing narrower
-        if is_broken(error):
-            return None
-        raise _unusable(folder, error) from error
-
-
-def _unusable(folder: Path, error: Exception) -> BrokenStore:
-    what = f"the state in {folder} can't be opened ({error})"
-    if "lock" in str(error):
-        return BrokenStore(f"{what}; is another process using it?")
-    return BrokenStore(f"{what}: see that its disk has room and can be written, or set SAGA_STATE_DIR to another one")
-
-
 def is_broken(error: Exception) -> bool:
     """Whether RocksDB says that its files are."""
     return str(error).startswith("Corruption") or "No such file" in str(error)
+
+
+def _found(folder: Path, identity: bytes) -> tuple[Rdict, Pages]:
+    """What is there, with a page begun. Raises _Useless, or what RocksDB raises."""
+    if (folder / _BROKEN).exists():
+        raise _Useless("it was found to be broken")
+    try:
+        with _unless_it_fails(Rdict(str(folder), _options())) as db:
+            pages = _pages(db, identity)
+            pages.begin(db)
+            return db, pages
+    except Exception as error:  # rocksdict raises nothing narrower
+        if is_broken(error):
+            raise _Useless(str(error)) from error
+        raise
+
+
+def _pages(db: Rdict, identity: bytes) -> Pages:
+    """The pages of a store of this identity. Raises _Useless when it is another one's, too old, or lacks something."""
+    if db.get(_CHANGELOG) != identity:
+        raise _Useless("it is that of another changelog, another partition or another version")
+    pages = Pages.read(list(scan(db, *PAGES)), db.get)
+    if pages is None:
+        raise _Useless("writes are missing in the middle, as in a copy of a store in use")
+    if is_late(pages.page.whole_ms):
+        raise _Useless("it was not kept up to date for so long that the changelog may have lost deletions")
+    return pages
+
+
+def _anew(folder: Path, identity: bytes) -> tuple[Rdict, Pages]:
+    shutil.rmtree(folder)
+    with _unless_it_fails(Rdict(str(folder), _options())) as db:
+        db.put(_CHANGELOG, identity)
+        pages = Pages.none(now_ms())
+        pages.begin(db)
+        return db, pages
+
+
+@contextmanager
+def _unless_it_fails(db: Rdict) -> Iterator[Rdict]:
+    """A store that is given back to who goes on with it."""
+    try:
+        yield db
+    except Exception:
+        with suppress(Exception):  # what was raised first tells more
+            db.close()
+        raise
 
 
 def _options() -> Options:

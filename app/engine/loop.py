@@ -66,13 +66,12 @@ class Loop:
             return
         for lane in [lane for lane in self._held if lane.idle]:
             del self._held[lane]
+        self._watch()
         idle = [lane for lane in self._lanes if lane not in self._held]
         if idle:
             self._begin(idle[0], executors)
         if not self._held and time.monotonic() - self._tidied > _TIDY_SECONDS:
             gc.collect()
-            for store in self._own.stores.values():
-                store.up_to_date()
             self._tidied = time.monotonic()
 
     def finish(self) -> None:
@@ -125,6 +124,13 @@ class Loop:
             positions.update(changed)
             self._held[lane] = _numbers(changed)
             batch.commit(self._held[lane], _offsets(changed, self._own.mark), group)
+
+    def _watch(self) -> None:
+        """A store that nothing happens to is as whole as any other."""
+        busy = frozenset().union(*self._held.values())
+        for number, store in self._own.stores.items():
+            if number not in busy:
+                store.watch()
 
     def _decide(
         self, batch: Batch, taken: dict[int, list[Message]], executors: Mapping[str, Executor]

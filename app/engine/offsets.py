@@ -98,6 +98,14 @@ def identity(admin: AdminClient, topic: str, timeout: float) -> str:
     return str(future.result().topic_id)
 
 
+def part_of(topic_id: str, partition: int) -> str:
+    """What tells one of its partitions from every other, for which a folder may be put in place by mistake.
+
+    The group is no part of it: two that kept the same partition would keep the same.
+    """
+    return f"{topic_id}[{partition}]"
+
+
 def starts(
     committed: Mapping[Place, int], limits: Bounds, changelog: str, events: str, decided: Callable[[int], bool]
 ) -> dict[Place, int]:

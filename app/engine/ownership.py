@@ -19,6 +19,7 @@ from app.engine.offsets import (
     check_marks,
     identity,
     mark_of,
+    part_of,
     partitions_of,
     starts,
 )
@@ -96,7 +97,7 @@ class Ownership:
             log.info("restored", extra={"records": self._restore.records})
             self._end_restore()
             for store in self.stores.values():
-                store.up_to_date()
+                store.restored()
             self._check_versions()
             self._consumer.resume(self._reading)
 
@@ -154,7 +155,10 @@ class Ownership:
     def _open(self, changelog_id: str, numbers: list[int], limits: dict[Place, tuple[int, int]]) -> None:
         folder, cached = self._clients.state_dir / self._clients.group, _CACHED // len(numbers)
         limit = self._policy.step_limit
-        self.stores = {number: PartitionStore(folder / str(number), changelog_id, cached, limit) for number in numbers}
+        self.stores = {
+            number: PartitionStore(folder / str(number), part_of(changelog_id, number), cached, limit)
+            for number in numbers
+        }
         ends = {number: limits[self._changelog, number] for number in numbers}
         for number, store in self.stores.items():
             self._check_reach(number, store, *ends[number])

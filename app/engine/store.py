@@ -1,13 +1,15 @@
 """The state of one partition: RocksDB on disk, what was used last in memory, and how much of the changelog is in it."""
 
 import logging
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import cast
 
 from rocksdict import WriteBatch
 
-from app.engine.folder import SEEN, is_broken, now, opened, spoil, unwritten
+from app.engine.errors import Stopped
+from app.engine.folder import OLD_SECONDS, is_late, now_ms, opened, scan, spoil, told
 from app.engine.gate import Gate
 from app.engine.index import FIRST_DUE, Index, Marks, Written, marks_of
 from app.engine.timers import Timers
@@ -18,8 +20,10 @@ from app.wire.statedoc import decode, encode
 log = logging.getLogger(__name__)
 
 # No order id has a NUL byte, so no saga's key can be taken for one of these, or for one of the index.
-_OFFSET = b"\x00changelog-offset"
 _COUNTS = b"\x00counts"
+
+_NOTE_SECONDS = 60.0
+_STOOD_SECONDS = OLD_SECONDS / 2
 
 Document = tuple[bytes, bytes | None]
 """A key and the document of its saga; None: it is forgotten."""
@@ -40,7 +44,7 @@ class Changes:
 class PartitionStore:
     """State by key (order id). What is set counts at once in memory, on disk once it was committed and saved.
 
-    `changelog` is the identity of the topic that has it all: what is there of another topic, or broken, is made anew.
+    `changelog` is the identity of the partition that has it all: what is there of another one, or broken, is made anew.
     `limit` is how many commands of a step may be outstanding at most.
     """
 
@@ -51,7 +55,8 @@ class PartitionStore:
         self._cache: dict[bytes, Progress | None] = {}
         self._marks: dict[bytes, Marks] = {}  # of what is in the cache, as last counted
         self._before: dict[bytes, Progress | None] = {}  # of what was set since the last changes
-        self._db = opened(folder, changelog)
+        self._noted = time.monotonic()  # when it was last noted that nothing is missing
+        self._db, self._pages = opened(folder, changelog)
         self.index = Index(self._scan)
         counts = self._read(_COUNTS)
         if counts is not None:
@@ -61,8 +66,7 @@ class PartitionStore:
     @property
     def offset(self) -> int:
         """The changelog's offset from which on records may be missing here; 0 for an empty store."""
-        value = self._read(_OFFSET)
-        return int(value) if value is not None else 0
+        return self._pages.page.offset
 
     def get(self, key: bytes) -> Progress | None:
         """The saga of that key, with what was set but not saved yet."""
@@ -150,28 +154,8 @@ class PartitionStore:
         return Changes(documents, self.index.changes())
 
     def save(self, changes: Changes, offset: int) -> None:
-        """Writes committed changes to disk, with the changelog's offset behind the last of them. Raises Ended."""
-        self._write(changes, offset, (SEEN, now()))
-
-    def _write(self, changes: Changes, offset: int, *more: Document) -> None:
-        batch, index = WriteBatch(raw_mode=True), changes.index
-        for key, value in changes.documents:
-            if value is None:
-                batch.delete(key)
-            else:
-                batch.put(key, value)
-        for key in index.puts:
-            batch.put(key, b"")
-        for key in index.deletes:
-            batch.delete(key)
-        if index.passed > FIRST_DUE:
-            batch.delete_range(FIRST_DUE, index.passed)
-        for key, value in ((_COUNTS, index.counts), (_OFFSET, b"%d" % offset), *more):
-            batch.put(key, value)
-        try:
-            self._db.write(batch)
-        except Exception as error:  # rocksdict raises nothing narrower
-            raise unwritten(self.folder, error) from error
+        """Writes committed changes to disk, with the changelog's offset behind the last of them. Raises Stopped."""
+        self._write(changes, offset, now_ms())
 
     def restore(self, changed: Iterable[Document], offset: int) -> None:
         """Takes in what the changelog has; only before the store is used. Raises ValueError for what is no saga."""
@@ -181,51 +165,66 @@ class PartitionStore:
             old = decode(there) if there is not None else None
             new = decode(value) if value is not None else None
             self.index.change(key, marks_of(old), marks_of(new))
-        self._write(Changes(list(documents.items()), self.index.changes()), offset)
+        self._write(Changes(list(documents.items()), self.index.changes()), offset, self._pages.page.whole_ms)
 
-    @property
-    def seen_at(self) -> int:
-        """When (seconds since 1970) all was here that the changelog had."""
-        return int(self._read(SEEN) or 0)
+    def restored(self) -> None:
+        """Notes that nothing is missing up to the changelog's end: what is deleted there from now on will be seen."""
+        self._note_whole()
 
-    def up_to_date(self) -> None:
-        """All is here that the changelog has now: told after a restore, and now and then while nothing is saved."""
-        try:
-            self._db.put(SEEN, now())
-        except Exception as error:  # rocksdict raises nothing narrower
-            raise unwritten(self.folder, error) from error
+    def watch(self) -> None:
+        """Notes the same every now and then, for an owner to whose partition nothing happens.
+
+        Not when the last time was long ago: this process stood still, and may be the owner no more.
+        """
+        if time.monotonic() - self._noted > _NOTE_SECONDS and not is_late(self._pages.page.whole_ms, _STOOD_SECONDS):
+            self._note_whole()
 
     def close(self) -> None:
         """Lets go of the folder. What the disk does not take any more is in the changelog."""
         try:
-            self._db.close()
-        except Exception as error:  # noqa: BLE001 - rocksdict raises nothing narrower
-            log.warning("local state was not closed in order", extra={"folder": str(self.folder), "why": str(error)})
+            with told(self.folder):
+                self._db.close()
+        except Stopped as error:
+            log.warning("local state was not closed in order", extra={"why": str(error)})
             del self._db  # which lets go all the same
 
     def _waits(self, key: bytes, step: str) -> bool:
         progress = self.get(key)
         return progress is not None and isinstance(leg_of(getattr(progress.state, "legs", ()), step), Waiting)
 
+    def _write(self, changes: Changes, offset: int, whole_ms: int) -> None:
+        batch, index, size = WriteBatch(raw_mode=True), changes.index, 0
+        for key, value in changes.documents:
+            if value is None:
+                batch.delete(key)
+            else:
+                batch.put(key, value)
+                size += len(value)
+        for key in index.puts:
+            batch.put(key, b"")
+        for key in index.deletes:
+            batch.delete(key)
+        if index.passed > FIRST_DUE:
+            batch.delete_range(FIRST_DUE, index.passed)
+        batch.put(_COUNTS, index.counts)
+        self._pages.note(batch, size, len(changes.documents) + len(index.puts) + len(index.deletes), offset, whole_ms)
+        with told(self.folder):
+            self._db.write(batch)
+
+    def _note_whole(self) -> None:
+        batch = WriteBatch(raw_mode=True)
+        self._noted = time.monotonic()
+        self._pages.note(batch, 0, 1, self.offset, now_ms())
+        with told(self.folder):
+            self._db.write(batch)
+
     def _read(self, key: bytes) -> bytes | None:
-        try:
+        with told(self.folder):
             return cast("bytes | None", self._db.get(key))
-        except Exception as error:  # rocksdict raises nothing narrower
-            raise self._spoiled(error) from error
 
     def _scan(self, start: bytes, end: bytes) -> Iterator[bytes]:
-        at = self._db.iter()
-        at.seek(start)
-        try:
-            while at.valid() and (key := cast("bytes", at.key())) < end:
-                yield key
-                at.next()
-            at.status()  # an iteration that meets a broken block just ends
-        except Exception as error:  # rocksdict raises nothing narrower
-            raise self._spoiled(error) from error
-
-    def _spoiled(self, error: Exception) -> Exception:
-        return spoil(self.folder, str(error)) if is_broken(error) else error
+        with told(self.folder):
+            yield from scan(self._db, start, end)
 
     def _shrink(self) -> None:
         excess = len(self._cache) - self._cached

@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient
 
 from app.engine.clients import Clients
 from app.engine.errors import Ended, Refused
-from app.engine.offsets import UnsafeStart, identity
+from app.engine.offsets import UnsafeStart, identity, part_of
 from app.engine.store import PartitionStore
 from app.saga.state import Asked, Completed, Facts, Progress, RolledBack, Running, Why
 from app.wire.statedoc import encode
@@ -87,7 +87,7 @@ def test_a_local_store_ahead_of_its_changelog_is_refused(place: Place) -> None:
     place.write("saga.state", 2)
     place.commit()
     clients = place.clients()
-    its_id = identity(AdminClient(place.client), place.changelog, LIMIT)
+    its_id = part_of(identity(AdminClient(place.client), place.changelog, LIMIT), 0)
     store = PartitionStore(clients.state_dir / clients.group / "0", its_id, 10, 10)
     store.save(store.changes(), 3)
     store.close()

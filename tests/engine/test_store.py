@@ -285,7 +285,7 @@ def test_state_of_another_changelog_is_not_taken_over(stores: Stores) -> None:
 def test_a_folder_in_use_is_refused(stores: Stores) -> None:
     """Two processes on one folder would spoil each other's state, so the second one says so and ends."""
     keep(stores.open(), a=DONE)
-    with pytest.raises(BrokenStore, match=r"can't be opened .*; is another process using it\?"):
+    with pytest.raises(BrokenStore, match=r"can't be used .*: is another process using it\?"):
         PartitionStore(stores.folder, CHANGELOG, 10, 10)
     assert stores.open().get(b"a") == DONE
 

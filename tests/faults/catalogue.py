@@ -269,7 +269,9 @@ _DISK = {
     ),
     "59": row(
         "broken files, full disks",
-        "faults.test_disks::test_a_damaged_file_never_gives_wrong_state",
+        "faults.test_files::test_whatever_happens_to_a_file_the_state_is_right_or_made_anew "
+        "test_files_that_hold_no_state_may_be_damaged test_a_copy_of_a_store_in_use_lacks_nothing_in_the_middle "
+        "test_a_log_of_another_time_than_the_list_of_files_is_noticed test_a_list_of_files_that_was_cut_is_noticed",
         "faults.test_folders::test_a_full_disk_ends_the_life_that_meets_it_and_nothing_is_lost "
         "test_a_disk_that_turns_read_only_ends_the_life_and_stops_the_next_one "
         "test_a_folder_that_is_removed_under_a_life_is_made_anew",

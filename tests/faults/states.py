@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient
 from app.audit.recording import Recording
 from app.demo.stage import Stage
 from app.engine.clients import Clients
-from app.engine.offsets import bounds, identity
+from app.engine.offsets import bounds, identity, part_of
 from app.engine.restore import Restore
 from app.engine.store import PartitionStore
 from app.saga.versions import Versions
@@ -46,7 +46,7 @@ class States:
 
     def _differ(self, folder: Path, number: int, end: tuple[int, int]) -> Iterator[str]:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        store = PartitionStore(folder, self._id, 10, _LIMIT)
+        store = PartitionStore(folder, part_of(self._id, number), 10, _LIMIT)
         try:
             restore = Restore(self._clients.reader(), self._changelog, {number: store}, {number: end}, _SECONDS)
             while not restore.step():

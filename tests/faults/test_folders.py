@@ -9,17 +9,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from rocksdict import Options, Rdict
+from rocksdict import WriteBatch
 
-from app.engine.errors import Ended
-from app.engine.folder import OLD_SECONDS, SEEN, BrokenStore, UnwritableStore
+from app.engine.errors import Refused
+from app.engine.folder import OLD_SECONDS, BrokenStore
+from app.engine.offsets import part_of
 from app.engine.store import PartitionStore
 from tests.engine.test_store import CHANGELOG, DONE, FAR, asked, due, keep
 
 
-def opened(folder: Path) -> PartitionStore:
+def opened(folder: Path, changelog: str = CHANGELOG) -> PartitionStore:
     """A life of a pod."""
-    return PartitionStore(folder, CHANGELOG, 10, 10)
+    return PartitionStore(folder, changelog, 10, 10)
 
 
 def saved(folder: Path) -> Path:
@@ -30,11 +31,17 @@ def saved(folder: Path) -> Path:
     return folder
 
 
-def seen(folder: Path, ago: float) -> None:
-    """Has the folder say that it was last up to date so many seconds ago; its files are as new as can be."""
-    db = Rdict(str(folder), Options(raw_mode=True))
-    db.put(SEEN, b"%d" % (time.time() - ago))
-    db.close()
+def whole(folder: Path, ago: float) -> None:
+    """Has the folder say that it was last whole so many seconds ago; its files are as new as can be."""
+    store, batch = opened(folder), WriteBatch(raw_mode=True)
+    store._pages.note(batch, 0, 0, store.offset, int((time.time() - ago) * 1000))
+    store._db.write(batch)
+    store.close()
+
+
+def age(store: PartitionStore) -> float:
+    """How many seconds ago it was last known to be whole."""
+    return time.time() - store._pages.page.whole_ms / 1000
 
 
 @pytest.mark.parametrize(
@@ -43,7 +50,7 @@ def seen(folder: Path, ago: float) -> None:
 def test_an_old_snapshot_is_made_anew_however_new_its_files_are(tmp_path: Path, ago: float, there: object) -> None:
     """The changelog may have lost what was deleted since, and a copy's files are new. Nor is the future believed."""
     folder = saved(tmp_path / "0")
-    seen(folder, ago)
+    whole(folder, ago)
     store = opened(shutil.copytree(folder, tmp_path / "restored" / "0"))
     assert store.get(b"a") == there
     store.close()
@@ -52,28 +59,32 @@ def test_an_old_snapshot_is_made_anew_however_new_its_files_are(tmp_path: Path, 
 def test_what_is_restored_is_as_old_as_it_was_until_all_is_there(tmp_path: Path) -> None:
     """A restore that is broken off again and again must not make old state look new."""
     folder = saved(tmp_path / "0")
-    seen(folder, OLD_SECONDS - 60)
+    whole(folder, OLD_SECONDS - 60)
     store = opened(folder)
     store.restore([], 7)
-    assert time.time() - store.seen_at > OLD_SECONDS - 120
-    store.up_to_date()
-    assert time.time() - store.seen_at < 60
+    assert age(store) > OLD_SECONDS - 120
+    store.restored()
+    assert age(store) < 60
     store.close()
 
 
 def test_state_in_use_is_new(tmp_path: Path) -> None:
     """With each save."""
     folder = saved(tmp_path / "0")
-    seen(folder, OLD_SECONDS - 60)
+    whole(folder, OLD_SECONDS - 60)
     store = opened(folder)
     keep(store, b=asked())
-    assert time.time() - store.seen_at < 60
+    assert age(store) < 60
     store.close()
 
 
 def test_the_state_of_another_partition_is_not_taken_over(tmp_path: Path) -> None:
     """Its offset would be believed, and the sagas between would never be read."""
-    store = opened(shutil.copytree(saved(tmp_path / "1"), tmp_path / "0"))
+    identity = "the changelog"
+    store = opened(tmp_path / "1", part_of(identity, 1))
+    keep(store, a=DONE)
+    store.close()
+    store = opened(shutil.copytree(tmp_path / "1", tmp_path / "0"), part_of(identity, 0))
     assert (store.get(b"a"), store.offset, due(store, FAR)) == (None, 0, [])
     store.close()
 
@@ -112,12 +123,12 @@ def test_a_full_disk_ends_the_life_that_meets_it_and_nothing_is_lost(tmp_path: P
     with disk(tmp_path / "disk", "3m") as at:
         store = opened(at / "0")
         with pytest.raises(
-            UnwritableStore, match=r"can't be written \(.*No space left on device.*\): make room"
+            BrokenStore, match=r"can't be used \(.*No space left on device.*\): make room there"
         ) as full:
             fill(store, at)
-        assert issubclass(full.type, Ended)
+        assert issubclass(full.type, Refused)
         store.close()
-        with pytest.raises(BrokenStore, match=r"can't be opened \(.*\): see that its disk has room"):
+        with pytest.raises(BrokenStore, match=r"can't be used \(.*No space left on device"):
             opened(at / "0")
         for filler in at.glob("filler-*"):
             filler.unlink()
@@ -132,7 +143,7 @@ def test_a_disk_that_turns_read_only_ends_the_life_and_stops_the_next_one(tmp_pa
     with disk(tmp_path / "disk", "8m") as at:
         saved(at / "0")
         remount(at, "ro")
-        with pytest.raises(BrokenStore, match=r"can't be opened \(.*Read-only file system.*\): see that its disk"):
+        with pytest.raises(BrokenStore, match=r"can't be used \(.*Read-only file system.*\): make it writable"):
             opened(at / "0")
         remount(at, "rw")
         store = opened(at / "0")
@@ -173,7 +184,7 @@ def test_a_limit_on_files_is_told_like_a_full_disk(tmp_path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", FILLS, str(tmp_path / "0")], check=False, capture_output=True, text=True
     )
-    assert ended.stderr.startswith("UnwritableStore: the state in ")
+    assert ended.stderr.startswith("BrokenStore: the state in ")
     assert "File too large" in ended.stderr
     store = opened(tmp_path / "0")
     assert store.offset > 0

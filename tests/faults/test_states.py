@@ -8,7 +8,7 @@ from confluent_kafka.admin import AdminClient
 from app.audit.read import read
 from app.audit.terms import terms_of
 from app.demo.stage import Stage
-from app.engine.offsets import identity
+from app.engine.offsets import identity, part_of
 from app.engine.store import PartitionStore
 from app.ops import site as ops_site
 from tests.broker.hands import complete
@@ -38,7 +38,7 @@ def test_warm_and_cold_states_are_compared(kafka_bootstrap: str, topic_prefix: s
         home = at.children.state_of("pod")
         assert list(states(at).wrong([home])) == []
         changelog = identity(AdminClient(at.client), at.topics.full("saga.state"), 10)
-        store = PartitionStore(home / at.group / "0", changelog, 10, 10)
+        store = PartitionStore(home / at.group / "0", part_of(changelog, 0), 10, 10)
         store.set(b"o", DONE)
         store.set(b"another", DONE)
         store.save(store.changes(), store.offset)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.cli import ENDED
+from app.cli import UNUSABLE
 from tests.broker.crowd import proved
 from tests.broker.hands import complete
 from tests.broker.pods import Site, site
@@ -59,11 +59,11 @@ def test_a_full_disk_ends_a_pod_with_a_sentence_and_it_goes_on_when_there_is_roo
         for number in range(40):
             at.place(f"o-{number}")
         until(lambda: not pod.alive, "the pod to end")
-        assert pod.exit_code == ENDED
+        assert pod.exit_code == UNUSABLE
         said = [line for line in pod.said().splitlines() if not line.startswith("{")]
         assert len(said) == 1, said
         assert said[0].startswith(f"saga: the state in {full}")
-        assert "can't be written (IO error: No space left on device" in said[0]
+        assert "can't be used (IO error: No space left on device" in said[0]
         (full / "filler").unlink()
         pod.start()
         pod.await_ready()

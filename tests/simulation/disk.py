@@ -54,6 +54,8 @@ class Disk:
         """A folder's shelf: the one that was there, unless it was removed."""
         if not folder.exists():
             folder.mkdir(parents=True)
+        if not any(folder.iterdir()):
+            (folder / "CURRENT").touch()
             self._shelves.pop(str(folder), None)
         return self._shelves.setdefault(str(folder), Shelf())
 
@@ -101,7 +103,10 @@ class _Opened:
         self.get = shelf.values.get
 
     def put(self, key: bytes, value: bytes) -> None:
-        self._shelf.put(key, value)
+        self._shelf.undo.append([(key, self._shelf.put(key, value))])
+
+    def delete(self, key: bytes) -> None:
+        self._shelf.undo.append([(key, self._shelf.put(key, None))])
 
     def write(self, batch: _Writes) -> None:
         self._fuse.burn()

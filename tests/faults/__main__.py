@@ -40,11 +40,13 @@ def main(
             for kind, share in shares.items():
                 length = min(_LONGEST_SECONDS, share * min(left, 3 * _LONGEST_SECONDS))
                 tally = _play(at, kind, seed + 10 * number, length)
-                console.print(f"{time.monotonic() - begun:6.0f} s  {kind}: {tally.verdict()}", highlight=False)
+                console.print(
+                    f"{time.monotonic() - begun:6.0f} s  {kind}: {tally.verdict()}", highlight=False, soft_wrap=True
+                )
+                for line in tally.broken:
+                    console.print(f"BROKEN {line}", markup=False, highlight=False, soft_wrap=True)
                 total.add(tally)
     console.print(total.table())
-    for line in total.broken:
-        console.print(f"BROKEN {line}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"seed {seed}: {total.verdict()}", highlight=False)
     raise typer.Exit(1 if total.broken else 0)
 

@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from itertools import takewhile
 from pathlib import Path
 
 from app.demo.plan import Plan
@@ -84,4 +85,4 @@ def _plan(seed: int, rate: float, partitions: int) -> Plan:
 
 
 def _until(expired: Expired, kinds: Iterable[str]) -> Iterator[str]:
-    return (kind for kind in kinds if not expired())
+    return takewhile(lambda _: not expired(), kinds)

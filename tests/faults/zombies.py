@@ -11,7 +11,7 @@ from tests.faults.ground import Ground, Pod
 from tests.faults.proxy import Moment, Trap
 from tests.faults.tally import Tally
 
-SETTINGS = {"session_timeout": 2, "transaction_timeout": 1, "poll_timeout": 20, "step_timeout": 3}
+SETTINGS = {"session_timeout": 4, "transaction_timeout": 3, "poll_timeout": 20, "step_timeout": 3}
 _LIMIT = 30.0
 _ON_THE_WIRE = {
     "with records written": (Api.PRODUCE, Moment.SENT),
@@ -46,25 +46,33 @@ class Zombies:
         """One pod falls asleep, another takes over, the sleeper wakes: it may commit nothing, and ends by itself."""
         victim = self.chance.choice(self.ground.pods)
         trap = self._put_to_sleep(victim, kind)
+        while not victim.asleep:  # on a busy computer a pod may end before it gets there
+            self._let_go(trap)
+            victim.live()
+            self.ground.await_all(f"before a pause {kind}", _LIMIT)
+            trap = self._put_to_sleep(victim, kind)
         partitions = victim.partitions
         self.ground.pulse.struck(f"pause: {kind}", *partitions).heal()
         self._wait(lambda: self._took_over(victim, partitions), f"a pod to take over from {victim.name}")
         self._rest(self.chance.uniform(0, 2))
         woken = time.monotonic()
         victim.child.tell(signal.SIGCONT)
-        if trap is not None:
-            self.ground.cluster.network.take_away(trap)
+        self._let_go(trap)
         self._wait(lambda: victim.ended, f"{victim.name} to end by itself, asleep {kind}")
         self._judge(victim, kind, woken)
         victim.live()
         self.ground.await_all(f"after a pause {kind}", _LIMIT)
+
+    def _let_go(self, trap: Trap | None) -> None:
+        if trap is not None:
+            self.ground.cluster.network.take_away(trap)
 
     def _put_to_sleep(self, victim: Pod, kind: str) -> Trap | None:
         trap = None
         if kind in _INSIDE:
             victim.child.kill()
             victim.live("STOP", _INSIDE[kind], str(self.chance.randint(1, 60)))
-            self._wait(lambda: bool(victim.partitions), f"{victim.name} to be back")
+            self._wait(lambda: bool(victim.partitions) or victim.ended, f"{victim.name} to be back")
         elif kind in _ON_THE_WIRE:
             api, moment = _ON_THE_WIRE[kind]
             client = self.ground.client_id(victim)
@@ -73,7 +81,7 @@ class Zombies:
         else:
             self._rest(self.chance.uniform(0, 0.5))
             victim.child.tell(signal.SIGSTOP)
-        self._wait(lambda: victim.asleep, f"{victim.name} to fall asleep {kind}")
+        self._wait(lambda: victim.asleep or victim.ended, f"{victim.name} to fall asleep {kind}")
         return trap
 
     def _took_over(self, victim: Pod, partitions: frozenset[int]) -> bool:

@@ -10,7 +10,7 @@ from tests.faults.cluster import Cluster, cluster_of
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
+def kafka_cluster() -> Iterator[Cluster]:
     """A Kafka of this run, started when first asked for, with a network before it that does as it is told."""
     with cluster_of(1, seed=1) as found:
         yield found
@@ -20,7 +20,7 @@ def cluster() -> Iterator[Cluster]:
 def kafka_bootstrap(request: pytest.FixtureRequest) -> str:
     """The bootstrap servers: SAGA_KAFKA_BOOTSTRAP if set, else those of this run's own Kafka."""
     given = os.environ.get("SAGA_KAFKA_BOOTSTRAP")
-    return given or request.getfixturevalue("cluster").kafka.bootstrap
+    return given or request.getfixturevalue("kafka_cluster").kafka.bootstrap
 
 
 @pytest.fixture

@@ -13,6 +13,12 @@ __all__ = ["place"]
 
 
 @pytest.fixture
+def cluster(kafka_cluster: Cluster) -> Cluster:
+    """The run's own, with a network before it."""
+    return kafka_cluster
+
+
+@pytest.fixture
 def near(cluster: Cluster, topic_prefix: str, tmp_path: Path) -> Place:
     """On the cluster, past the network."""
     return Place(cluster.kafka.bootstrap, topic_prefix, tmp_path)

@@ -12,6 +12,7 @@ from rocksdict import BlockBasedOptions, Options, Rdict
 
 from app.engine.errors import Ended, Refused
 from app.engine.pages import PAGES, Pages
+from app.engine.writes import filled, write
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ _ADVICE = {
     "Operation not permitted": "let this process write there, or set SAGA_STATE_DIR to a folder of its own",
     "Too many open files": "let this process open more files (ulimit -n)",
     "Resource temporarily unavailable": "is another process using it?",
+    "Write stall": "it is full, or too slow for what is to be kept",
     "No locks available": "is another process using it?",
 }
 
@@ -123,7 +125,7 @@ def _found(folder: Path, identity: bytes) -> tuple[Rdict, Pages]:
     try:
         with _unless_it_fails(Rdict(str(folder), _options())) as db:
             pages = _pages(db, identity)
-            pages.begin(db)
+            write(db, filled(pages.begin()))
             return db, pages
     except Exception as error:  # rocksdict raises nothing narrower
         if is_broken(error):
@@ -146,9 +148,8 @@ def _pages(db: Rdict, identity: bytes) -> Pages:
 def _anew(folder: Path, identity: bytes) -> tuple[Rdict, Pages]:
     shutil.rmtree(folder)
     with _unless_it_fails(Rdict(str(folder), _options())) as db:
-        db.put(_CHANGELOG, identity)
         pages = Pages.none(now_ms())
-        pages.begin(db)
+        write(db, filled([(_CHANGELOG, identity), *pages.begin()]))
         return db, pages
 
 

@@ -11,10 +11,10 @@ takes the end of a page with it, and the next one doesn't begin there then.
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Protocol
 
 import orjson
 
+from app.engine.writes import Write
 from app.saga.facts import fact
 
 _PAGE = b"\x00page"
@@ -22,16 +22,6 @@ _KEPT = 4096  # pages; if the list of files is older than so many, files that it
 _FULL_BYTES = 1 << 20  # RocksDB's log takes 16 times as much
 _RECORD_BYTES = 200  # what a record takes besides its value, at most
 _NUMBER = slice(len(_PAGE), None)
-
-
-class Writes(Protocol):
-    """What is written at once."""
-
-    def put(self, key: bytes, value: bytes) -> None:
-        """Sets."""
-
-    def delete(self, key: bytes) -> None:
-        """Deletes."""
 
 
 @fact
@@ -69,24 +59,22 @@ class Pages:
         """Those of an empty store, which takes in from then on what the changelog has."""
         return cls(0, Page(0, 0, 0, whole_ms))
 
-    def begin(self, writes: Writes) -> None:
-        """Begins a page."""
+    def begin(self) -> list[Write]:
+        """Begins a page; what is to be written."""
         self._number += 1
         self._bytes = 0
-        self._write(writes, Page(self.page.last, self.page.last, self.page.offset, self.page.whole_ms))
-        if self._number > _KEPT + 1:
-            writes.delete(_key(self._number - _KEPT - 1))
+        begun = self._turn(Page(self.page.last, self.page.last, self.page.offset, self.page.whole_ms))
+        return [begun, (_key(self._number - _KEPT - 1), None)] if self._number > _KEPT + 1 else [begun]
 
-    def note(self, writes: Writes, size: int, records: int, offset: int, whole_ms: int) -> None:
-        """Notes one save of so many records, with so many bytes of values, with the records themselves."""
-        if self._bytes > _FULL_BYTES:
-            self.begin(writes)
+    def note(self, size: int, records: int, offset: int, whole_ms: int) -> list[Write]:
+        """Notes a save of so many records, with so many bytes of values; what is to be written with them."""
+        begun = self.begin() if self._bytes > _FULL_BYTES else []
         self._bytes += size + records * _RECORD_BYTES
-        self._write(writes, Page(self.page.before, self.page.last + 1, offset, whole_ms))
+        return [*begun, self._turn(Page(self.page.before, self.page.last + 1, offset, whole_ms))]
 
-    def _write(self, writes: Writes, page: Page) -> None:
+    def _turn(self, page: Page) -> Write:
         self.page = page
-        writes.put(_key(self._number), orjson.dumps((page.before, page.last, page.offset, page.whole_ms)))
+        return _key(self._number), orjson.dumps((page.before, page.last, page.offset, page.whole_ms))
 
 
 def _key(number: int) -> bytes:

@@ -13,6 +13,7 @@ from app.engine.folder import OLD_SECONDS, is_late, now_ms, opened, scan, spoil,
 from app.engine.gate import Gate
 from app.engine.index import FIRST_DUE, Index, Marks, Written, marks_of
 from app.engine.timers import Timers
+from app.engine.writes import Write, filled, write
 from app.saga.facts import fact
 from app.saga.state import Progress, Waiting, due_ms, leg_of
 from app.wire.statedoc import decode, encode
@@ -193,30 +194,26 @@ class PartitionStore:
         return progress is not None and isinstance(leg_of(getattr(progress.state, "legs", ()), step), Waiting)
 
     def _write(self, changes: Changes, offset: int, whole_ms: int) -> None:
-        batch, index, size = WriteBatch(raw_mode=True), changes.index, 0
-        for key, value in changes.documents:
-            if value is None:
-                batch.delete(key)
-            else:
-                batch.put(key, value)
-                size += len(value)
-        for key in index.puts:
-            batch.put(key, b"")
-        for key in index.deletes:
-            batch.delete(key)
-        if index.passed > FIRST_DUE:
-            batch.delete_range(FIRST_DUE, index.passed)
-        batch.put(_COUNTS, index.counts)
-        self._pages.note(batch, size, len(changes.documents) + len(index.puts) + len(index.deletes), offset, whole_ms)
+        documents, index = changes.documents, changes.index
+        size = sum(len(value) for _, value in documents if value is not None)
+        records = len(documents) + len(index.puts) + len(index.deletes)
+        writes: list[Write] = [*documents, *((key, b"") for key in index.puts), *((key, None) for key in index.deletes)]
+        writes.append((_COUNTS, index.counts))
+        writes += self._pages.note(size, records, offset, whole_ms)
+        put = filled(writes)
+
+        def fill(batch: WriteBatch) -> None:
+            put(batch)
+            if index.passed > FIRST_DUE:
+                batch.delete_range(FIRST_DUE, index.passed)
+
         with told(self.folder):
-            self._db.write(batch)
+            write(self._db, fill)
 
     def _note_whole(self) -> None:
-        batch = WriteBatch(raw_mode=True)
         self._noted = time.monotonic()
-        self._pages.note(batch, 0, 1, self.offset, now_ms())
         with told(self.folder):
-            self._db.write(batch)
+            write(self._db, filled(self._pages.note(0, 1, self.offset, now_ms())))
 
     def _read(self, key: bytes) -> bytes | None:
         with told(self.folder):

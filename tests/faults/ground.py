@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import orjson
+from confluent_kafka.admin import AdminClient
 
 from app.audit.terms import terms_of
 from app.demo.children import Child, Children
@@ -21,6 +22,7 @@ from app.ops.site import Site
 from app.saga.versions import Versions
 from app.wire.topics import Topics
 from tests.broker.pods import SAGA
+from tests.devkafka.support import until
 from tests.faults.cluster import Cluster
 from tests.faults.lives import Life
 from tests.faults.pulse import Pulse
@@ -71,10 +73,18 @@ class Pod:
     @property
     def partitions(self) -> frozenset[int]:
         """What this life has and may work on: it was given them last, and has their state."""
-        told = [line for line in self.child.said().splitlines() if _ASSIGNED in line or _RESTORED in line]
+        told = self._told()
         if not told or _RESTORED not in told[-1]:
             return frozenset()
         return frozenset(next(orjson.loads(line)["partitions"] for line in reversed(told) if _ASSIGNED in line))
+
+    @property
+    def taken_at(self) -> str:
+        """When (RFC 3339, UTC) it had the state of what it was given last."""
+        return str(next((orjson.loads(line)["timestamp"] for line in reversed(self._told()) if _RESTORED in line), ""))
+
+    def _told(self) -> list[str]:
+        return [line for line in self.child.said().splitlines() if _ASSIGNED in line or _RESTORED in line]
 
     @property
     def asleep(self) -> bool:
@@ -128,6 +138,7 @@ class Ground:
     def look(self, seconds: float = 0.1) -> None:
         """Lets some time pass, and sees what comes of it; services that gave up are started again."""
         self.pulse.look(seconds)
+        _ = self.placing.done  # raises what keeps orders from being placed
         for service in self.services:
             if not service.alive:
                 service.start()
@@ -165,6 +176,12 @@ class Ground:
         return all(shares) and sorted(number for share in shares for number in share) == [*range(self.pulse.partitions)]
 
 
+def _is_known(at: Cluster, topics: Topics) -> bool:
+    names = {topics.full(topic) for topic in topics.all}
+    asked = (AdminClient({"bootstrap.servers": broker.address, "log_level": 0}) for broker in at.kafka.brokers)
+    return all(names <= admin.list_topics(timeout=10).topics.keys() for admin in asked)
+
+
 @contextmanager
 def ground(
     at: Cluster, folder: Path, plan: Plan, behaviour: Sequence[str] = _MISHAPS, saga: str = "order"
@@ -175,6 +192,7 @@ def ground(
     environment = {"SAGA_KAFKA_BOOTSTRAP": place.bootstrap, "SAGA_TOPIC_PREFIX": place.prefix, "SAGA_DEFINITION": saga}
     stage = Stage(place, Topics(versions, place.prefix), terms_of(versions), environment)
     admin.create(at.client, stage.topics, plan.partitions, len(at.kafka.brokers))
+    until(lambda: _is_known(at, stage.topics), "every broker to know the topics")
     with ExitStack() as stack:
         children = stack.enter_context(Children(folder, stage.environment))
         pulse = stack.enter_context(closing(Pulse(at.client, stage.topics, plan.partitions)))

@@ -9,12 +9,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from rocksdict import WriteBatch
 
 from app.engine.errors import Refused
 from app.engine.folder import OLD_SECONDS, BrokenStore
 from app.engine.offsets import part_of
 from app.engine.store import PartitionStore
+from app.engine.writes import filled, write
 from tests.engine.test_store import CHANGELOG, DONE, FAR, asked, due, keep
 
 
@@ -33,9 +33,8 @@ def saved(folder: Path) -> Path:
 
 def whole(folder: Path, ago: float) -> None:
     """Has the folder say that it was last whole so many seconds ago; its files are as new as can be."""
-    store, batch = opened(folder), WriteBatch(raw_mode=True)
-    store._pages.note(batch, 0, 0, store.offset, int((time.time() - ago) * 1000))
-    store._db.write(batch)
+    store = opened(folder)
+    write(store._db, filled(store._pages.note(0, 0, store.offset, int((time.time() - ago) * 1000))))
     store.close()
 
 
@@ -167,6 +166,7 @@ FILLS = """
 import resource, signal, sys
 from pathlib import Path
 from app.engine.store import PartitionStore
+from app.engine.writes import filled, write
 from tests.engine.test_store import CHANGELOG, DONE
 resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
 store = PartitionStore(Path(sys.argv[1]), CHANGELOG, 10, 10)

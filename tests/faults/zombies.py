@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from tests.faults.frames import Api
 from tests.faults.ground import Ground, Pod
@@ -51,9 +52,9 @@ class Zombies:
             victim.live()
             self.ground.await_all(f"before a pause {kind}", _LIMIT)
             trap = self._put_to_sleep(victim, kind)
-        partitions = victim.partitions
+        partitions, asleep_at = victim.partitions, datetime.now(UTC).isoformat()
         self.ground.pulse.struck(f"pause: {kind}", *partitions).heal()
-        self._wait(lambda: self._took_over(victim, partitions), f"a pod to take over from {victim.name}")
+        self._wait(lambda: self._took_over(victim, partitions, asleep_at), f"a pod to take over from {victim.name}")
         self._rest(self.chance.uniform(0, 2))
         woken = time.monotonic()
         victim.child.tell(signal.SIGCONT)
@@ -84,12 +85,12 @@ class Zombies:
         self._wait(lambda: victim.asleep or victim.ended, f"{victim.name} to fall asleep {kind}")
         return trap
 
-    def _took_over(self, victim: Pod, partitions: frozenset[int]) -> bool:
+    def _took_over(self, victim: Pod, partitions: frozenset[int], since: str) -> bool:
         others = [pod for pod in self.ground.pods if pod is not victim]
         for pod in others:
             if pod.ended:  # on a busy computer a session may end too soon
                 pod.live()
-        return partitions <= frozenset().union(*(pod.partitions for pod in others))
+        return partitions <= frozenset().union(*(pod.partitions for pod in others if pod.taken_at > since))
 
     def _judge(self, victim: Pod, kind: str, woken: float) -> None:
         self.tally.struck(f"pause: {kind}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from app.engine import folder as state_folder
-from app.engine import store
+from app.engine import writes
 from tests.simulation.lane import Fuse
 
 _LAST = 8  # writes that can be lost
@@ -75,7 +75,7 @@ class Disk:
         def opened(folder: str, _: object) -> _Opened:
             return _Opened(self.shelf(Path(folder)), self.fuse)
 
-        with patch.object(state_folder, "Rdict", opened), patch.object(store, "WriteBatch", _Writes):
+        with patch.object(state_folder, "Rdict", opened), patch.object(writes, "WriteBatch", _Writes):
             yield
 
 
@@ -102,13 +102,7 @@ class _Opened:
         self._fuse = fuse
         self.get = shelf.values.get
 
-    def put(self, key: bytes, value: bytes) -> None:
-        self._shelf.undo.append([(key, self._shelf.put(key, value))])
-
-    def delete(self, key: bytes) -> None:
-        self._shelf.undo.append([(key, self._shelf.put(key, None))])
-
-    def write(self, batch: _Writes) -> None:
+    def write(self, batch: _Writes, _: object) -> None:
         self._fuse.burn()
         shelf = self._shelf
         undo = [(key, shelf.put(key, value)) for key, value in batch.puts]

@@ -12,6 +12,7 @@ import orjson
 from confluent_kafka.admin import AdminClient
 
 from app.audit.terms import terms_of
+from app.cli import UNUSABLE
 from app.demo.children import Child, Children
 from app.demo.group import GroupWatch
 from app.demo.placing import Placing
@@ -28,9 +29,9 @@ from tests.faults.lives import Life
 from tests.faults.pulse import Pulse
 from topologies.__main__ import SAGAS
 
-PARTITIONS = 4
 _SELF_MADE = (0, 1, -signal.SIGKILL, -signal.SIGXFSZ)  # how a pod may end here: never refused, never by a bug
 _RESTORED = '"event": "restored"'
+_NO_BROKER = "no Kafka broker answered"
 _ASSIGNED = '"event": "assigned"'
 _MISHAPS = ("--duplicate", "0.05", "--slow", "0.02", "--slow-delay", "100-600", "--fail", "0.02")
 
@@ -66,7 +67,8 @@ class Pod:
         if self.child.alive:
             return False
         said = self.child.said()
-        if self.child.exit_code not in _SELF_MADE or "Traceback" in said:
+        in_the_dark = self.child.exit_code == UNUSABLE and _NO_BROKER in said
+        if (self.child.exit_code not in _SELF_MADE and not in_the_dark) or "Traceback" in said:
             raise BadEnd(f"{self.name} ended with {self.child.exit_code}; its log ends with:\n{said[-3000:]}")
         return True
 

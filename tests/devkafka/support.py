@@ -60,7 +60,9 @@ def has_leader(bootstrap: str, topic: str) -> bool:
 
 def transactional_producer(bootstrap: str, transactional_id: str) -> Producer:
     """A producer whose transactions are initialised."""
-    producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": transactional_id, **_QUICK})
+    # With more in flight, the first record of a partition whose leader is not ready yet can be lost in silence.
+    in_turn = {"max.in.flight.requests.per.connection": 1}
+    producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": transactional_id, **in_turn, **_QUICK})
     producer.init_transactions(LIMIT)
     return producer
 

@@ -21,12 +21,12 @@ from app.engine.clients import Clients
 from app.engine.clock import SteadyClock
 from app.engine.duties import Keeper
 from app.engine.ending import end_within
-from app.engine.errors import Ended
 from app.engine.folder import make_folder
 from app.engine.horizon import Horizon
 from app.engine.lanes import Lane
 from app.engine.loop import Loop
 from app.engine.ownership import Lost, Ownership, Policy
+from app.engine.rights import not_known
 from app.engine.stalls import Stalls
 from app.engine.standing import Standing, standing
 from app.wire.topics import STATE, Topics
@@ -147,8 +147,9 @@ class SagaApplication(Application):
 
 def _end_when_unknown(error: KafkaError) -> None:
     """Called with each trouble of the consumer's; all but one pass by themselves, or come as an error of a call."""
-    if error.code() == KafkaError._AUTHENTICATION:
-        raise Ended("a broker doesn't know this user by its password any more: the next start reads the password anew")
+    ended = not_known(error)
+    if ended is not None:
+        raise ended
     log.warning("trouble with a broker", extra={"trouble": error.str()})
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from app.engine.errors import Ended, Refused, Stopped
-from app.engine.rights import is_denied
+from app.engine.rights import is_denied, not_known
 
 log = logging.getLogger(__name__)
 
@@ -146,4 +146,4 @@ def _stopped(error: KafkaException, doing: str = "") -> Stopped:
     why = error.args[0]
     if is_denied(why):
         return Refused(f"this user may not write as it must ({why.str()}): `saga topics check` names what it lacks")
-    return CommitFailed(doing + why.str())
+    return not_known(why) or CommitFailed(doing + why.str())

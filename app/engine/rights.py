@@ -7,7 +7,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AclOperation, AdminClient, ConfigResource, ResourceType
 
-from app.engine.errors import Refused
+from app.engine.errors import Ended, Refused
 from app.wire.rights import Right
 
 _ASKED = {"Read": AclOperation.READ, "Write": AclOperation.WRITE}
@@ -42,6 +42,13 @@ def require(admin: AdminClient, rights: tuple[Right, ...], seconds: float) -> No
 def lacking(what: str) -> Refused:
     """The refusal that names what is not allowed."""
     return Refused(f"this user lacks permissions: {what}; grant them as `saga topics acls` prints them")
+
+
+def not_known(error: KafkaError) -> Ended | None:
+    """The end of a process that a broker doesn't know any more; None for any other error. Every client can be told."""
+    if error.code() != KafkaError._AUTHENTICATION:
+        return None
+    return Ended("a broker doesn't know this user by its password any more: the next start reads the password anew")
 
 
 def is_denied(error: KafkaError) -> bool:

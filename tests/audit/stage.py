@@ -16,8 +16,9 @@ from app.saga.versions import Versions
 from app.wire import statedoc
 from app.wire.writer import Origin, Out
 from tests.audit.world import BEGIN_MS, PARTITIONS, READ, Customer, World
+from tests.slot import Slot
 
-Slots = dict[tuple[str, int], "Slot"]
+Slots = dict[tuple[str, int], Slot]
 
 
 @dataclass
@@ -40,26 +41,6 @@ class Chance:
 
     def troubled(self, _: str, __: int) -> None:
         """Nor does this."""
-
-
-@dataclass
-class Slot:
-    """The state of one saga."""
-
-    gate: Chance
-    progress: Progress | None = None
-
-    def get(self) -> Progress | None:
-        """What is stored."""
-        return self.progress
-
-    def set(self, progress: Progress) -> None:
-        """Stores it."""
-        self.progress = progress
-
-    def forget(self) -> None:
-        """Deletes it."""
-        self.progress = None
 
 
 @dataclass

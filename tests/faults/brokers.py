@@ -17,7 +17,7 @@ from tests.faults.roles import coordinator_of, leader_of, quorum_leader
 from tests.faults.tally import Tally
 
 SETTINGS = {"session_timeout": 8, "transaction_timeout": 4, "step_timeout": 10}
-_LIMIT = 90.0
+LIMIT = 90.0
 
 
 @dataclass(slots=True)
@@ -28,19 +28,13 @@ class BrokerFaults:
     chance: random.Random
     tally: Tally
 
-    def begin(self) -> None:
-        """Starts the pods."""
-        for pod in self.ground.pods:
-            pod.live()
-        self.ground.await_all("at the start", _LIMIT)
-
     def strike(self, fault: str) -> None:
         """Does it, undoes it, and waits until all goes on by itself; fails when it doesn't for a minute and a half."""
         recovery = self.ground.pulse.struck(fault)
         FAULTS[fault](self)
         recovery.heal()
         self.tally.struck(fault)
-        deadline = time.monotonic() + _LIMIT
+        deadline = time.monotonic() + LIMIT
         while recovery.seconds is None or not self._all_in_sync():
             assert time.monotonic() < deadline, f"seed {self.ground.seed}: nothing went on after {fault}"
             self._rest(0.2)
@@ -96,7 +90,7 @@ class BrokerFaults:
         pod = self.chance.choice(self.ground.pods)
         network = self.ground.cluster.network
         trap = network.set(Trap(self.ground.client_id(pod), Api.END_TXN, moment, lambda: None))
-        deadline = time.monotonic() + _LIMIT
+        deadline = time.monotonic() + LIMIT
         while not trap.sprung.is_set() and time.monotonic() < deadline:
             self._rest(0.1)
         while not pod.ended and time.monotonic() < deadline:

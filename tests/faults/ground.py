@@ -33,7 +33,7 @@ _SELF_MADE = (0, 1, -signal.SIGKILL, -signal.SIGXFSZ)  # how a pod may end here:
 _RESTORED = '"event": "restored"'
 _NO_BROKER = "no Kafka broker answered"
 _ASSIGNED = '"event": "assigned"'
-_MISHAPS = ("--duplicate", "0.05", "--slow", "0.02", "--slow-delay", "100-600", "--fail", "0.02")
+MISHAPS = ("--duplicate", "0.05", "--slow", "0.02", "--slow-delay", "100-600", "--fail", "0.02")
 
 
 class BadEnd(AssertionError):
@@ -160,6 +160,12 @@ class Ground:
         for service in self.services:
             service.start()
 
+    def begin(self, seconds: float) -> None:
+        """Starts the pods, and waits until they share all partitions."""
+        for pod in self.pods:
+            pod.live()
+        self.await_all("at the start", seconds)
+
     def await_all(self, when: str, seconds: float) -> None:
         """Waits until the pods share all partitions, each of them one at least; tends them."""
         deadline = time.monotonic() + seconds
@@ -186,7 +192,7 @@ def _is_known(at: Cluster, topics: Topics) -> bool:
 
 @contextmanager
 def ground(
-    at: Cluster, folder: Path, plan: Plan, behaviour: Sequence[str] = _MISHAPS, saga: str = "order"
+    at: Cluster, folder: Path, plan: Plan, behaviour: Sequence[str] = MISHAPS, saga: str = "order"
 ) -> Iterator[Ground]:
     """Topics of its own, services, and orders being placed; pods are the caller's. All processes end with the block."""
     versions = SAGAS[saga]

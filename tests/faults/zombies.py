@@ -13,7 +13,7 @@ from tests.faults.proxy import Moment, Trap
 from tests.faults.tally import Tally
 
 SETTINGS = {"session_timeout": 4, "transaction_timeout": 3, "poll_timeout": 20, "step_timeout": 3}
-_LIMIT = 30.0
+LIMIT = 30.0
 _ON_THE_WIRE = {
     "with records written": (Api.PRODUCE, Moment.SENT),
     "with offsets in the transaction": (Api.TXN_OFFSET_COMMIT, Moment.SENT),
@@ -37,12 +37,6 @@ class Zombies:
     chance: random.Random
     tally: Tally
 
-    def begin(self) -> None:
-        """Starts the pods."""
-        for pod in self.ground.pods:
-            pod.live()
-        self.ground.await_all("at the start", _LIMIT)
-
     def trial(self, kind: str) -> None:
         """One pod falls asleep, another takes over, the sleeper wakes: it may commit nothing, and ends by itself."""
         victim = self.chance.choice(self.ground.pods)
@@ -50,7 +44,7 @@ class Zombies:
         while not victim.asleep:  # on a busy computer a pod may end before it gets there
             self._let_go(trap)
             victim.live()
-            self.ground.await_all(f"before a pause {kind}", _LIMIT)
+            self.ground.await_all(f"before a pause {kind}", LIMIT)
             trap = self._put_to_sleep(victim, kind)
         partitions, asleep_at = victim.partitions, datetime.now(UTC).isoformat()
         self.ground.pulse.struck(f"pause: {kind}", *partitions).heal()
@@ -62,7 +56,7 @@ class Zombies:
         self._wait(lambda: victim.ended, f"{victim.name} to end by itself, asleep {kind}")
         self._judge(victim, kind, woken)
         victim.live()
-        self.ground.await_all(f"after a pause {kind}", _LIMIT)
+        self.ground.await_all(f"after a pause {kind}", LIMIT)
 
     def _let_go(self, trap: Trap | None) -> None:
         if trap is not None:
@@ -106,7 +100,7 @@ class Zombies:
             self.ground.look(0.05)
 
     def _wait(self, condition: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + _LIMIT
+        deadline = time.monotonic() + LIMIT
         while not condition():
             if time.monotonic() > deadline:
                 raise AssertionError(f"seed {self.ground.seed}: waited in vain for {what}\n{self.ground.logs()}")

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from app.engine.turn import Gate, Record, Turns
+from app.engine.turn import Record, Turns
 from app.saga.definition import Saga, Step
 from app.saga.identity import command_id
 from app.saga.state import TIMED, UNDER_WAY, Leg, Progress, direction_of, due_ms
@@ -15,6 +15,7 @@ from app.wire.partition import partition_of
 from app.wire.reader import digest
 from app.wire.statedoc import state_name
 from app.wire.writer import Origin
+from tests.slot import Slot
 
 NOW = 1_700_000_000_000
 PARTITIONS = 2
@@ -55,26 +56,6 @@ class Said(NamedTuple):
     type: str
     command: str | None
     fields: dict[str, object]
-
-
-@dataclass(slots=True)
-class Kept:
-    """One saga, outside of any store."""
-
-    progress: Progress | None
-    gate: Gate
-
-    def get(self) -> Progress | None:
-        """What is stored."""
-        return self.progress
-
-    def set(self, progress: Progress) -> None:
-        """Stores it."""
-        self.progress = progress
-
-    def forget(self) -> None:
-        """Deletes it."""
-        self.progress = None
 
 
 def placed() -> Said:
@@ -151,12 +132,12 @@ def _after(turns: Turns, saga: Saga, before: Progress | None) -> Iterator[Progre
     said = [placed()] if before is None else [*replies(saga, _ID, before), *wishes()]
     for gate in (Participants(bear=True), Participants(bear=False)):
         for each in said:
-            kept = Kept(before, gate)
+            kept = Slot(gate, before)
             turns.take(each.topic, record(_ID, each), kept, NOW)
             if kept.progress is not None and kept.progress is not before:
                 yield kept.progress
     if before is not None and any(isinstance(leg, TIMED) for leg in getattr(before.state, "legs", ())):
-        kept = Kept(before, Participants(bear=True))
+        kept = Slot(Participants(bear=True), before)
         turns.expire(_ID, due_ms(before.state) or 0, kept, NOW)
         if kept.progress is not None:
             yield kept.progress

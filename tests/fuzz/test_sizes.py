@@ -18,8 +18,9 @@ from app.wire.statedoc import encode
 from app.wire.strict import MAX_BYTES
 from app.wire.writer import Out
 from tests.fuzz.judge import LARGEST, Judge, wire_bytes
-from tests.fuzz.sagas import NOW, PARTITIONS, Kept, Participants, Said, placed, record, replies, wishes
+from tests.fuzz.sagas import NOW, PARTITIONS, Participants, Said, placed, record, replies, wishes
 from tests.fuzz.world import Taken
+from tests.slot import Slot
 from topologies.order import ORDER
 from topologies.shipped_order import SHIPPED_ORDER
 
@@ -55,7 +56,7 @@ class Life:
     """A saga that is told nothing but the largest messages, and all that it wrote."""
 
     saga: Saga
-    kept: Kept
+    kept: Slot
     turns: Turns
     largest_state: int = 0
     largest_record: int = 0
@@ -100,7 +101,7 @@ PARENT = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 def begun(saga: Saga) -> Life:
     """A saga of the largest order."""
-    life = Life(saga, Kept(None, Participants(bear=True)), Turns(Versions((saga,)), PARTITIONS))
+    life = Life(saga, Slot(Participants(bear=True)), Turns(Versions((saga,)), PARTITIONS))
     life.tell(placed())
     return life
 

@@ -18,24 +18,13 @@ from app.audit.group import ClientConfig, GroupOffsets, reason
 from app.audit.recording import Place, Record, Recording, RecordingError, Span
 from app.audit.terms import Terms
 from app.reach.contact import Contact, Unanswered
+from app.reach.passing import PASSING
 from app.wire.envelope import headers_of
 
 T = TypeVar("T")
 
 _BATCH = 10_000
 _RETRY_S = 0.1
-_PASSING = frozenset(
-    (
-        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-        KafkaError.COORDINATOR_NOT_AVAILABLE,
-        KafkaError.LEADER_NOT_AVAILABLE,
-        KafkaError.NOT_COORDINATOR,
-        KafkaError.NOT_LEADER_FOR_PARTITION,
-        KafkaError.REQUEST_TIMED_OUT,
-        KafkaError.UNKNOWN_TOPIC_OR_PART,  # just created: that it exists is known by then
-        KafkaError._TIMED_OUT,
-    )
-)
 
 
 class _Deadline:
@@ -109,7 +98,7 @@ def _committed(
             try:
                 return offsets.ask(deadline.left(patience))
             except KafkaException as error:
-                if error.args[0].code() not in _PASSING:
+                if error.args[0].code() not in PASSING:
                     raise
     with GroupOffsets(config, prefix, group, terms) as offsets:
         return _patiently(lambda: offsets.ask(deadline.left(10.0)), deadline)
@@ -121,7 +110,7 @@ def _patiently(ask: Callable[[], T], deadline: _Deadline) -> T:
         try:
             return ask()
         except KafkaException as error:
-            if error.args[0].code() not in _PASSING:
+            if error.args[0].code() not in PASSING:
                 raise
         time.sleep(deadline.left(_RETRY_S))
 
@@ -185,7 +174,7 @@ def _take(messages: Iterable[Any], names: Mapping[str, str], ends: dict[Place, i
     """Keeps what lies below the ends, and strikes off the partitions that are through."""
     for message in messages:
         error, offset = message.error(), message.offset()
-        if error is not None and error.code() in _PASSING:
+        if error is not None and error.code() in PASSING:
             continue
         if error is not None and error.code() != KafkaError._PARTITION_EOF:
             raise KafkaException(error)

@@ -6,6 +6,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from app.audit.group import GroupOffsets
 from app.audit.invariants import CommittedOffsets, Violation
 from app.demo.stage import Stage
+from app.reach.passing import FRESH
 
 _SECONDS = 10.0
 
@@ -14,7 +15,7 @@ class GroupWatch:
     """`went_back`: each time that a committed offset was lower than before, the mark of a zombie or of lost offsets."""
 
     def __init__(self, stage: Stage, partitions: int) -> None:
-        self._admin = AdminClient(stage.client)
+        self._admin = AdminClient({**stage.client, **FRESH})
         self._topics = stage.topics
         self._places = [(topic.name, number) for topic in stage.topics.inputs for number in range(partitions)]
         self._offsets = GroupOffsets(stage.client, stage.topics.prefix, stage.group, stage.terms)

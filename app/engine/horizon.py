@@ -9,6 +9,7 @@ from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from app.engine.offsets import Place
+from app.reach.passing import FRESH
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ class Horizon:
     """
 
     def __init__(self, client: dict[str, Any], patience: float) -> None:
-        self._admin = AdminClient(client)
+        self._admin = AdminClient({**client, **FRESH})
         self._patience = patience
         self._awaited: dict[TopicPartition, Future[Any]] = {}
         self._asked_ms = 0

@@ -10,11 +10,11 @@ from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCol
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from app.engine.errors import Refused
+from app.reach.passing import PASSING
 
 log = logging.getLogger(__name__)
 
 NONE_COMMITTED = -1001
-_PASSING = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART)
 _PAUSE_SECONDS = 0.1
 _KNOWN_SECONDS = 2.0  # until all brokers know of a topic that was just made
 _OURS = "saga of "
@@ -49,7 +49,7 @@ def _patiently(ask: Callable[[], Answer], timeout: float) -> Answer:
         try:
             return ask()
         except KafkaException as error:
-            if error.args[0].code() not in _PASSING or time.monotonic() > deadline:
+            if error.args[0].code() not in PASSING or time.monotonic() > deadline:
                 raise
         time.sleep(_PAUSE_SECONDS)
 

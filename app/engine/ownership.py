@@ -25,6 +25,7 @@ from app.engine.offsets import (
 )
 from app.engine.restore import Restore
 from app.engine.store import PartitionStore
+from app.reach.passing import FRESH
 from app.wire.topics import EVENTS, STATE, Topics
 
 log = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ class Ownership:
         if not partitions:
             return
         self.epoch += 1
-        admin, patience = AdminClient(self._clients.plain()), self._clients.patience
+        admin, patience = AdminClient({**self._clients.plain(), **FRESH}), self._clients.patience
         self.mark = mark_of(partitions_of(admin, {*self._inputs, self._changelog, self._events}, patience))
         numbers = self._whole(partitions)
         committed = self._committed(partitions)

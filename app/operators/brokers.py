@@ -10,6 +10,7 @@ from confluent_kafka.admin import ClusterMetadata, OffsetSpec
 from app.operators.trouble import Trouble
 from app.ops.site import Site
 from app.reach.contact import Contact, Silent, Unanswered
+from app.reach.passing import PASSING
 from app.wire.topics import Topic
 
 T = TypeVar("T")
@@ -18,15 +19,6 @@ Place = tuple[str, int]
 
 FIRST_ANSWER = 10.0  # seconds that any broker may take for it
 _RETRY_S = 0.1
-PASSING = frozenset(
-    (
-        KafkaError.LEADER_NOT_AVAILABLE,
-        KafkaError.NOT_LEADER_FOR_PARTITION,
-        KafkaError.REQUEST_TIMED_OUT,
-        KafkaError.UNKNOWN_TOPIC_OR_PART,  # just created: that it exists is known by then
-        KafkaError._TIMED_OUT,
-    )
-)
 
 
 class Deadline:

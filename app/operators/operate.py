@@ -6,9 +6,10 @@ from typing import Any
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from app.operators.answer import Answer, of_dead_letter, of_event
-from app.operators.brokers import FIRST_ANSWER, PASSING, Brokers, Deadline, Place, reader
+from app.operators.brokers import FIRST_ANSWER, Brokers, Deadline, Place, reader
 from app.operators.trouble import Trouble
 from app.ops.site import Site
+from app.reach.passing import PASSING
 from app.wire.envelope import headers_of
 from app.wire.partition import partition_of
 from app.wire.topics import DEAD_LETTERS, EVENTS, OPERATIONS

@@ -6,9 +6,10 @@ from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
-from app.operators.brokers import FIRST_ANSWER, PASSING, Brokers, Deadline, reader
+from app.operators.brokers import FIRST_ANSWER, Brokers, Deadline, reader
 from app.operators.trouble import Trouble
 from app.ops.site import Site
+from app.reach.passing import PASSING
 from app.wire.topics import STATE
 
 _BATCH = 10_000

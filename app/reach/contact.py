@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ClusterMetadata
 
 from app.reach.access import elsewhere
+from app.reach.passing import FRESH
 
 _LOOK_SECONDS = 0.5
 _SURE_SECONDS = 3.0  # some brokers of a cluster may still refuse what the others take
@@ -35,7 +36,7 @@ class Contact:
         self._client = client
         self._told: dict[int, str] = {}
         try:
-            self.admin = AdminClient({**client, "error_cb": self._note})
+            self.admin = AdminClient({**client, **FRESH, "error_cb": self._note})
         except KafkaException as error:
             raise Unanswered(f"no client of Kafka can be made with these settings: {error.args[0].str()}") from error
 

@@ -6,13 +6,14 @@ from confluent_kafka import KafkaException
 
 from app.audit.invariants import check
 from app.audit.read import read
-from app.audit.recording import RecordingError
+from app.audit.recording import Record, RecordingError
 from app.audit.refold import refold
 from tests.faults.ground import Ground
 from tests.faults.states import States
 from tests.faults.tally import Tally
 
 _PATIENCE = 90.0
+_SOME = 3  # sagas that are told of when they do not end
 
 
 def prove(ground: Ground, tally: Tally) -> None:
@@ -53,7 +54,27 @@ def settle(ground: Ground) -> None:
             return
         if ended != last:
             moved, last = time.monotonic(), ended
-        assert time.monotonic() - moved < _PATIENCE, f"seed {ground.seed}: {ended} of {placed} ended, then no more"
+        if time.monotonic() - moved > _PATIENCE:
+            raise AssertionError(f"seed {ground.seed}: {ended} of {placed} ended, then no more; {_waiting(ground)}")
+
+
+def _waiting(ground: Ground) -> str:
+    """What is known of some of the sagas that have not ended, who has which partitions, and what the pods said."""
+    some = set(sorted(ground.placing.placed_at.keys() - ground.pulse.ended)[:_SOME])
+    stage = ground.stage
+    try:
+        found = read(stage.client, stage.topics.prefix, stage.group, stage.terms).records
+    except RecordingError as error:
+        told = [str(error)]
+    else:
+        own = (record for record in found if (record.key or b"").decode(errors="replace") in some)
+        told = [f"{one.timestamp_ms} {one.coordinates} {one.value!r}" for one in sorted(own, key=_when)]
+    shares = ", ".join(f"{pod.name} has {sorted(pod.partitions)}" for pod in ground.pods)
+    return "\n".join([f"lag {_lag(ground)}; {shares}", *told, ground.logs()])
+
+
+def _when(record: Record) -> int:
+    return record.timestamp_ms
 
 
 def _lag(ground: Ground) -> int | None:

@@ -2,12 +2,16 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
+from app.engine.errands import Errands
 from app.engine.errors import Ended, Refused, Stopped
 from app.engine.rights import is_denied, not_known
 
@@ -15,6 +19,8 @@ log = logging.getLogger(__name__)
 
 # Of the time that brokers leave a transaction open: when that is over, the client asks again for the end of it.
 _SHARE = 0.9
+_MARGIN = 0.05  # of it: how much longer what the client should have ended by then is waited for
+_WAIT_SECONDS = 0.1
 _LOSSES = ("FAIL", "REQTMOUT")
 _NEVER_UP = ("in state CONNECT", "in state TRY_CONNECT")  # nothing was sent on a connection that never came to be
 Header = tuple[str, bytes | None]
@@ -43,6 +49,14 @@ class _Ear:
             self._onward.log(level, said, extra={"client": client})
 
 
+@dataclass(frozen=True, slots=True)
+class _Awaited:
+    """Until when (monotonic seconds) something must have happened, and what it means if it hasn't."""
+
+    until: float
+    otherwise: str
+
+
 class Lane:
     """One transactional producer. Between `begin` and the end of its commit it holds one transaction open."""
 
@@ -51,8 +65,9 @@ class Lane:
         self._timeout = timeout
         self._limit = config["transaction.timeout.ms"] / 1000 * _SHARE
         self._begin_life()
-        self._waiter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="commit")
+        self._errands = Errands("commit")
         self._commit: Future[None] | None = None
+        self._awaits: _Awaited | None = None
 
     def open(self) -> None:
         """Takes over this lane's transactional id: ends what a process before left open, and fences it."""
@@ -69,11 +84,15 @@ class Lane:
         if self._commit.done():
             self.wait()
             return True
+        self._check()
         return False
 
     def wait(self) -> None:
         """Waits for the commit that is under way. Raises CommitFailed."""
         if self._commit is not None:
+            while not self._commit.done():
+                self.rest(_WAIT_SECONDS)
+                self._check()
             try:
                 self._commit.result()
             except KafkaException as error:
@@ -109,11 +128,11 @@ class Lane:
 
     def commit(self, positions: list[TopicPartition], group: Any, committed: Callable[[], None]) -> None:
         """Commits records and positions together, then calls `committed`; all on the lane's own thread."""
-        self._commit = self._waiter.submit(self._finish, positions, group, committed)
+        self._commit = self._errands.do(partial(self._finish, positions, group, committed))
 
     def close(self) -> None:
         """Ends the thread; an open transaction is left for the next owner of the id to end."""
-        self._waiter.shutdown(wait=True)
+        self._errands.close()
 
     def _finish(self, positions: list[TopicPartition], group: Any, committed: Callable[[], None]) -> None:
         # A commit whose outcome is open must not be tried again on this producer: what was asked for first may still
@@ -123,14 +142,29 @@ class Lane:
         # Where the connection is lost the client asks again at once, and doesn't say so when that one is answered.
         # Then no other transaction may begin in this epoch either.
         end = time.monotonic() + self._limit
-        self._producer.send_offsets_to_transaction(positions, group, self._limit)
-        self._producer.commit_transaction(max(0.0, end - time.monotonic()))
+        with self._await_for(self._limit, _unknown(self._limit)):
+            self._producer.send_offsets_to_transaction(positions, group, self._limit)
+            self._producer.commit_transaction(max(0.0, end - time.monotonic()))
         committed()
         self._producer.poll(0)  # for its log lines
         if self._ear.heard_of_loss:
             log.info("an answer was late or lost: the producer begins a new epoch")
-            self._begin_life()
-            self.open()
+            with self._await_for(self._timeout, "the transaction coordinator did not answer"):
+                self._begin_life()
+                self.open()
+
+    @contextmanager
+    def _await_for(self, seconds: float, otherwise: str) -> Iterator[None]:
+        """The block is over within so many seconds, or whoever waits for it is told otherwise."""
+        self._awaits = _Awaited(time.monotonic() + seconds + _MARGIN * self._limit, otherwise)
+        yield
+        self._awaits = None
+
+    def _check(self) -> None:
+        """The client doesn't keep to its limits where the group's coordinator is away (its issue 5456)."""
+        awaits = self._awaits
+        if awaits is not None and time.monotonic() > awaits.until:
+            raise CommitFailed(awaits.otherwise)
 
     def _begin_life(self) -> None:
         self._ear = _Ear(self._config.get("logger", log))
@@ -138,8 +172,12 @@ class Lane:
 
     def _failed(self, error: KafkaException) -> Stopped:
         if error.args[0].code() == KafkaError._TIMED_OUT:
-            return CommitFailed(f"what came of a commit was not known after {self._limit:.1f} s: look at the brokers")
+            return CommitFailed(_unknown(self._limit))
         return _stopped(error)
+
+
+def _unknown(seconds: float) -> str:
+    return f"what came of a commit was not known after {seconds:.1f} s: look at the brokers"
 
 
 def _stopped(error: KafkaException, doing: str = "") -> Stopped:

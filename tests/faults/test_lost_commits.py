@@ -1,5 +1,6 @@
 """Commits whose outcome nobody tells: the wish, or the answer to it, gets lost between a lane and its coordinator."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,7 +13,7 @@ from tests.engine.owner import Owner, Place
 from tests.faults.cluster import Cluster
 from tests.faults.commits import clients_of, hand_over, seen
 from tests.faults.frames import Api
-from tests.faults.proxy import Moment, Trap
+from tests.faults.proxy import CALM, Moment, Trap, Weather
 
 pytestmark = pytest.mark.broker
 SECONDS = 2.0  # that brokers leave a transaction open
@@ -63,3 +64,33 @@ def test_the_next_life_finds_out_what_came_of_it(
     again.close()
     assert done == [2]
     until(lambda: seen(near) == there, f"{len(there)} records")
+
+
+@contextmanager
+def coordinator_gone(cluster: Cluster, clients: Clients) -> Iterator[None]:
+    """The group's coordinator dies as the positions come to it, and doesn't come back in the block."""
+    network, client = cluster.network, str(clients.plain()["client.id"])
+    gone = Trap(client, Api.TXN_OFFSET_COMMIT, Moment.ASKED, lambda: network.change(Weather(open=False)))
+    network.set(gone)
+    try:
+        yield
+        assert gone.sprung.is_set()
+    finally:
+        network.change(CALM)
+        network.take_away(gone)
+
+
+def test_a_coordinator_that_is_gone_does_not_hold_a_commit_up_for_ever(
+    cluster: Cluster, near: Place, owner: Owner
+) -> None:
+    """The client's own limit is not kept there (its issue 5456): it would wait for as long as the broker is away."""
+    clients = clients_of(near, cluster, SECONDS)
+    with coordinator_gone(cluster, clients):
+        lane, done = hand_over(near, owner, clients, b"one", 1)
+        begun = time.monotonic()
+        with pytest.raises(CommitFailed, match="what came of a commit was not known"):
+            lane.wait()
+        assert time.monotonic() - begun < SECONDS + 1
+        with pytest.raises(CommitFailed):
+            assert lane.idle
+    assert done == []

@@ -7,10 +7,10 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
-from app.engine.errors import Refused
+from app.engine.errors import Ended, Refused
 from app.engine.folder import OLD_SECONDS
 from app.engine.rights import require
-from app.reach.contact import Contact, Unanswered
+from app.reach.contact import Contact, Silent, Unanswered
 from app.wire.rights import Rights
 from app.wire.topics import STATE, Topic, Topics
 
@@ -61,7 +61,9 @@ def _is_made(name: str, future: Future[None]) -> bool:
 
 
 def check(client: dict[str, Any], topics: Topics, min_replicas: int, *, local: bool = False) -> int:
-    """Checks brokers, rights and topics; returns the number of partitions. Raises Refused with what to change.
+    """Checks brokers, rights and topics; returns the number of partitions.
+
+    Raises Refused with what to change, and Ended when nobody answers.
 
     `local` refuses brokers that send clients on to other computers.
     """
@@ -118,6 +120,8 @@ def _partitions(client: dict[str, Any], *, local: bool) -> tuple[Contact, dict[s
     try:
         contact = Contact(client)
         found = contact.first_answer(_SECONDS, local=local)
+    except Silent as error:  # they may just be away
+        raise Ended(str(error)) from error
     except Unanswered as error:
         raise Refused(str(error)) from error
     return contact, {name: len(topic.partitions) for name, topic in found.topics.items()}

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from app import runner
 from app.audit.cli import app as audit
 from app.engine import admin
-from app.engine.errors import Refused
+from app.engine.errors import Ended, Refused, Stopped
 from app.operators.cli import app as operators
 from app.ops.settings import Settings, load
 from app.reach import contact
@@ -34,11 +34,11 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     return iter(())
 
 
-def refused(given: dict[str, Any]) -> str:
+def refused(given: dict[str, Any], kind: type[Stopped] = Refused) -> str:
     """Why a pod with these settings doesn't start."""
     settings = load(**given)
     begun = time.monotonic()
-    with pytest.raises(Refused) as found:
+    with pytest.raises(kind) as found:
         admin.check(runner.clients(settings).plain(), TOPICS, 1, local=settings.local)
     assert time.monotonic() - begun < 10
     assert "\n" not in str(found.value)
@@ -124,6 +124,6 @@ def test_a_missing_certificate_is_told(broker: Guarded) -> None:
 def test_a_broker_that_speaks_otherwise_is_told(broker: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
     """It can't be told from none at all, so the sentence names both."""
     monkeypatch.setattr(admin, "_SECONDS", 1.0)
-    said = refused({"kafka_bootstrap": broker.addresses["sasl"]})
+    said = refused({"kafka_bootstrap": broker.addresses["sasl"]}, Ended)
     assert said.startswith(f"no Kafka broker answered at {broker.addresses['sasl']} within 1 s: ")
     assert "SAGA_KAFKA_PROTOCOL" in said

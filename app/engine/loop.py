@@ -123,7 +123,7 @@ class Loop:
         if changed:
             positions.update(changed)
             self._held[lane] = _numbers(changed)
-            batch.commit(self._held[lane], _offsets(changed, self._own.mark), group)
+            batch.commit(self._held[lane], _offsets(changed, str(self._own.mark)), group)
 
     def _watch(self) -> None:
         """A store that nothing happens to is as whole as any other."""

@@ -1,8 +1,10 @@
 """Where partitions begin and end, and whether a group may go on from what it committed."""
 
 import logging
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
@@ -18,6 +20,7 @@ NONE_COMMITTED = -1001
 _PAUSE_SECONDS = 0.1
 _KNOWN_SECONDS = 2.0  # until all brokers know of a topic that was just made
 _OURS = "saga of "
+_MARK = re.compile(_OURS + r"(?P<partitions>\d+) partitions, state in (?P<id>.+)")
 Place = tuple[str, int]
 Bounds = dict[Place, tuple[int, int]]
 Answer = TypeVar("Answer")
@@ -71,21 +74,36 @@ def partitions_of(admin: AdminClient, topics: Iterable[str], timeout: float) -> 
     return counts.popitem()[1]
 
 
-def mark_of(partitions: int) -> str:
-    """What is committed beside each offset: it tells our offsets from those that somebody set by hand."""
-    return f"{_OURS}{partitions} partitions"
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What is committed beside each offset: it tells our offsets from those that somebody set by hand, and what the
+    topics were when they were read."""
+
+    partitions: int
+    changelog_id: str
+
+    def __str__(self) -> str:
+        """As it is committed."""
+        return f"{_OURS}{self.partitions} partitions, state in {self.changelog_id}"
 
 
-def check_marks(found: Iterable[TopicPartition], mark: str) -> None:
-    """Tells of offsets that were set by hand. Raises UnsafeStart when topics had another number of partitions."""
+def check_marks(found: Iterable[TopicPartition], mark: Mark, changelog: str) -> None:
+    """Tells of offsets that were set by hand. Raises UnsafeStart when the topics were others when they were read."""
     for at in found:
         told: Any = at.metadata or ""
-        if told.startswith(_OURS) and told != mark:
+        ours = _MARK.fullmatch(told)
+        if ours is not None and int(ours["partitions"]) != mark.partitions:
             raise UnsafeStart(
-                f"{at.topic} had {told.removeprefix(_OURS)} when it was read last, and has another number now: orders "
-                "would be looked for where they are not; begin with another prefix, and end with this one as it was"
+                f"{at.topic} had {ours['partitions']} partitions when it was read last, and has another number now: "
+                "orders would be looked for where they are not; begin with another prefix, and end with this one as "
+                "it was"
             )
-        if told != mark and at.offset != NONE_COMMITTED:
+        if ours is not None and ours["id"] != mark.changelog_id:
+            raise UnsafeStart(
+                f"{changelog} was made anew since the group read last: what it had of sagas under way is lost; "
+                "rebuild it from the events, then set the group's offsets by hand to what they are"
+            )
+        if ours is None and at.offset != NONE_COMMITTED:
             log.warning(
                 "an offset was set by hand: what is before it is not read, and what is behind it is, be it again",
                 extra={"topic": at.topic, "partition": at.partition, "offset": at.offset},

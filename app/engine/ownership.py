@@ -13,12 +13,12 @@ from app.engine.clients import Clients
 from app.engine.errors import Ended
 from app.engine.offsets import (
     NONE_COMMITTED,
+    Mark,
     Place,
     UnsafeStart,
     bounds,
     check_marks,
     identity,
-    mark_of,
     part_of,
     partitions_of,
     starts,
@@ -60,7 +60,7 @@ class Ownership:
         self.stores: dict[int, PartitionStore] = {}
         self.positions: dict[Place, int] = {}
         self.group: Any = None
-        self.mark = ""
+        self.mark = Mark(0, "")
 
     @property
     def group_name(self) -> str:
@@ -78,7 +78,10 @@ class Ownership:
             return
         self.epoch += 1
         admin, patience = AdminClient({**self._clients.plain(), **FRESH}), self._clients.patience
-        self.mark = mark_of(partitions_of(admin, {*self._inputs, self._changelog, self._events}, patience))
+        self.mark = Mark(
+            partitions_of(admin, {*self._inputs, self._changelog, self._events}, patience),
+            identity(admin, self._changelog, patience),
+        )
         numbers = self._whole(partitions)
         committed = self._committed(partitions)
         own = [(topic, number) for topic in (self._changelog, self._events) for number in numbers]
@@ -89,7 +92,7 @@ class Ownership:
         self._consumer.pause(self._reading)
         self.group = self._consumer.consumer_group_metadata()
         self._seed([place for place, offset in committed.items() if offset == NONE_COMMITTED])
-        self._open(identity(admin, self._changelog, patience), numbers, limits)
+        self._open(self.mark.changelog_id, numbers, limits)
         log.info("assigned", extra={"partitions": numbers})
 
     def go_on_restoring(self) -> None:
@@ -148,7 +151,7 @@ class Ownership:
 
     def _seed(self, fresh: list[Place]) -> None:
         """From now on a missing offset means that it was lost."""
-        offsets = [TopicPartition(*place, self.positions[place], self.mark) for place in fresh]
+        offsets = [TopicPartition(*place, self.positions[place], str(self.mark)) for place in fresh]
         for tp in self._consumer.commit(offsets=offsets, asynchronous=False) or () if offsets else ():
             if tp.error:
                 raise Ended(f"the first offset of {tp.topic}[{tp.partition}] could not be committed: {tp.error.str()}")
@@ -191,7 +194,7 @@ class Ownership:
         for tp in found:
             if tp.error:
                 raise UnsafeStart(f"the committed offset of {tp.topic}[{tp.partition}] is not known: {tp.error}")
-        check_marks(found, self.mark)
+        check_marks(found, self.mark, self._changelog)
         return {(tp.topic, tp.partition): tp.offset for tp in found}
 
     def _end_restore(self) -> None:

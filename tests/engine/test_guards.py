@@ -96,6 +96,19 @@ def test_a_local_store_ahead_of_its_changelog_is_refused(place: Place) -> None:
     assert "which has lost records since" in told
 
 
+def test_a_changelog_that_was_made_anew_under_running_pods_is_refused(place: Place) -> None:
+    """It has state again, of what went on; of what was under way and rested it has none."""
+    place.create()
+    place.write("order.requests", 1)
+    place.own_once()
+    place.delete_one("saga.state")
+    place.create_one("saga.state", cleanup_policy="compact")
+    place.write("saga.state")
+    told = refusal(place)
+    assert f"{place.changelog} was made anew since the group read last" in told
+    assert "rebuild" in told
+
+
 def test_state_of_a_changelog_that_was_made_anew_is_dropped(place: Place) -> None:
     """A folder that was left behind by former topics of the same names is no reason to refuse, and is not believed."""
     place.create()

@@ -1,5 +1,6 @@
 """The failure catalogue: what can go wrong, and the tests that stand for it. Rows without a test say why."""
 
+from tests.faults.found import FOUND
 from tests.faults.holes import HOLES
 from tests.faults.library import LIBRARY
 from tests.faults.rows import Row, row
@@ -332,5 +333,5 @@ _LOAD = {
 }
 
 CATALOGUE: dict[str, Row] = {
-    **_BUSINESS, **_ABUSE, **_TIME, **_SURROUNDINGS, **_DISK, **_LOAD, **HOLES, **LIBRARY,
+    **_BUSINESS, **_ABUSE, **_TIME, **_SURROUNDINGS, **_DISK, **_LOAD, **HOLES, **LIBRARY, **FOUND,
 }  # fmt: skip

@@ -15,6 +15,7 @@ WANTED = (
     *(f"H{number}" for number in range(1, 13)),
     *(f"2.{number}" for number in range(1, 38)),
     *(f"3.{number}" for number in range(1, 10)),
+    *(f"F{number}" for number in range(1, 4)),
 )
 
 

@@ -11,7 +11,7 @@ from app.reach.contact import Contact, Silent, Unanswered
 from app.samples.trouble import Trouble
 from app.wire.envelope import Headers
 
-_DELIVERY = 30  # seconds after which a record that no broker took counts as lost
+_DELIVERY = 120  # seconds after which a record that no broker took counts as lost: as long as Java clients wait
 _FIRST_ANSWER = 10  # seconds
 _NEW_TOPIC = 2  # seconds that a broker may take to know a topic that was just created
 

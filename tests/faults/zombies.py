@@ -66,7 +66,7 @@ class Zombies:
         trap = None
         if kind in _INSIDE:
             victim.child.kill()
-            victim.live("STOP", _INSIDE[kind], str(self.chance.randint(1, 60)))
+            victim.live("STOP", _INSIDE[kind], str(self.chance.randint(1, 20)))
             self._wait(lambda: bool(victim.partitions) or victim.ended, f"{victim.name} to be back")
         elif kind in _ON_THE_WIRE:
             api, moment = _ON_THE_WIRE[kind]

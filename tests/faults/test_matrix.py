@@ -16,9 +16,9 @@ from tests.faults.tally import Tally
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(400)]
 SEED = 1
-POINTS = random.Random(SEED).sample(kills.ALL, 8)
-PAUSES = ("with records written", "with the end on its way, late", "with state set")
-BROKER_FAULTS = ("kill -9 of a transaction coordinator", "a commit's answer lost", "a changelog's leader asleep")
+POINTS = random.Random(SEED).sample(kills.ALL, 4)
+PAUSES = ("with the end on its way, late", "with state set")
+BROKER_FAULTS = ("kill -9 of a transaction coordinator", "a commit's answer lost")
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def played(three: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     wanted = Counter(dict.fromkeys(POINTS, 1))
     with ThreadPoolExecutor(3) as pool:
         yield {
-            "kills": pool.submit(kill_round, three, kill, SEED, wanted, within(60)),
+            "kills": pool.submit(kill_round, three, kill, SEED, wanted, within(120)),
             "pauses": pool.submit(zombie_round, three, sleep, SEED, PAUSES, within(120)),
             "timers": pool.submit(timer_round, three, timers, SEED, 1, within(120)),
         }

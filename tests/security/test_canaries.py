@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 from app import runner
 from app.demo.children import Children
 from app.engine import admin
-from app.engine.errors import Refused
+from app.engine.errors import Ended
 from app.ops.settings import load
 from app.saga.versions import Versions
 from app.wire.topics import Topics
@@ -175,6 +175,6 @@ def test_a_broker_that_is_gone_makes_nobody_talk(
     """Neither the refusal, nor what the client library says on its own."""
     monkeypatch.setattr(admin, "_SECONDS", 1.0)
     clients = runner.clients(load(**{**secretive, "kafka_bootstrap": f"127.0.0.1:{free_port()}"}))
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Ended) as ended:
         admin.check(clients.plain(), Topics(Versions((ORDER,)), "p."), 1)
-    assert sung(str(refused.value) + "".join(capfd.readouterr()), key_lines(secretive)) == []
+    assert sung(str(ended.value) + "".join(capfd.readouterr()), key_lines(secretive)) == []

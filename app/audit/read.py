@@ -1,9 +1,9 @@
 """Reads a recording from a real Kafka: all that is committed at the time of the call, without joining any group."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import le
-from typing import Any, TypeVar
+from typing import Any
 
 from confluent_kafka import (
     Consumer,
@@ -18,10 +18,8 @@ from app.audit.group import ClientConfig, GroupOffsets, reason
 from app.audit.recording import Place, Record, Recording, RecordingError, Span
 from app.audit.terms import Terms
 from app.reach.contact import Contact, Unanswered
-from app.reach.passing import PASSING
+from app.reach.passing import PASSING, patiently
 from app.wire.envelope import headers_of
-
-T = TypeVar("T")
 
 _BATCH = 10_000
 _RETRY_S = 0.1
@@ -101,18 +99,7 @@ def _committed(
                 if error.args[0].code() not in PASSING:
                     raise
     with GroupOffsets(config, prefix, group, terms) as offsets:
-        return _patiently(lambda: offsets.ask(deadline.left(10.0)), deadline)
-
-
-def _patiently(ask: Callable[[], T], deadline: _Deadline) -> T:
-    """Asks until the answer is not one that passes by itself."""
-    while True:
-        try:
-            return ask()
-        except KafkaException as error:
-            if error.args[0].code() not in PASSING:
-                raise
-        time.sleep(deadline.left(_RETRY_S))
+        return patiently(lambda: offsets.ask(deadline.left(10.0)), deadline.left)
 
 
 def _spans(
@@ -126,11 +113,11 @@ def _spans(
         found = {(key.topic, key.partition): future.result().offset for key, future in answers.items()}
         return [found[prefix + topic, partition] for topic, partition in places]
 
-    first = _patiently(lambda: offsets(OffsetSpec.earliest(), IsolationLevel.READ_UNCOMMITTED), deadline)
-    high = _patiently(lambda: offsets(OffsetSpec.latest(), IsolationLevel.READ_UNCOMMITTED), deadline)
+    first = patiently(lambda: offsets(OffsetSpec.earliest(), IsolationLevel.READ_UNCOMMITTED), deadline.left)
+    high = patiently(lambda: offsets(OffsetSpec.latest(), IsolationLevel.READ_UNCOMMITTED), deadline.left)
     enough = time.monotonic() + patience
     while True:
-        stable = _patiently(lambda: offsets(OffsetSpec.latest(), IsolationLevel.READ_COMMITTED), deadline)
+        stable = patiently(lambda: offsets(OffsetSpec.latest(), IsolationLevel.READ_COMMITTED), deadline.left)
         if all(map(le, high, stable)) or time.monotonic() > enough:
             spans = zip(first, stable, map(max, high, stable), strict=True)
             return {place: Span(*span) for place, span in zip(places, spans, strict=True)}

@@ -12,12 +12,11 @@ from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCol
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from app.engine.errors import Refused
-from app.reach.passing import PASSING
+from app.reach.passing import patiently
 
 log = logging.getLogger(__name__)
 
 NONE_COMMITTED = -1001
-_PAUSE_SECONDS = 0.1
 _KNOWN_SECONDS = 2.0  # until all brokers know of a topic that was just made
 _OURS = "saga of "
 _MARK = re.compile(_OURS + r"(?P<partitions>\d+) partitions, state in (?P<id>.+)")
@@ -47,14 +46,8 @@ def bounds(admin: AdminClient, partitions: Iterable[Place], timeout: float) -> B
 
 def _patiently(ask: Callable[[], Answer], timeout: float) -> Answer:
     """Asks again while a partition has no leader, as for a moment after it was made or its leader was lost."""
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            return ask()
-        except KafkaException as error:
-            if error.args[0].code() not in PASSING or time.monotonic() > deadline:
-                raise
-        time.sleep(_PAUSE_SECONDS)
+    end = time.monotonic() + timeout
+    return patiently(ask, lambda: end - time.monotonic())
 
 
 def partitions_of(admin: AdminClient, topics: Iterable[str], timeout: float) -> int:

@@ -10,7 +10,7 @@ from confluent_kafka.admin import ClusterMetadata, OffsetSpec
 from app.operators.trouble import Trouble
 from app.ops.site import Site
 from app.reach.contact import Contact, Silent, Unanswered
-from app.reach.passing import PASSING
+from app.reach.passing import patiently
 from app.wire.topics import Topic
 
 T = TypeVar("T")
@@ -95,15 +95,10 @@ class Brokers:
             raise Trouble(str(error)) from error
 
     def _patiently(self, ask: Callable[[], T]) -> T:
-        """Asks until the answer is not one that passes by itself."""
-        while True:
-            try:
-                return ask()
-            except KafkaException as error:
-                passes = error.args[0].code() in PASSING
-                if not passes or self._deadline.left() <= _RETRY_S:
-                    raise self._silent(error) from error
-            time.sleep(_RETRY_S)
+        try:
+            return patiently(ask, self._deadline.left)
+        except KafkaException as error:
+            raise self._silent(error) from error
 
     def _limit(self) -> float:
         return max(_RETRY_S, self._deadline.left(FIRST_ANSWER))

@@ -31,7 +31,7 @@ class Recovery:
 
     def heal(self) -> None:
         """From now on nothing keeps them from going on."""
-        self.healed_ms = _now_ms()
+        self.healed_ms = now_ms()
 
     def note(self, partition: int, at_ms: int) -> None:
         """A decision was taken (ms since 1970)."""
@@ -78,7 +78,7 @@ class Pulse:
 
         A fault that strikes before an earlier one is over takes its place: the time from the last one counts.
         """
-        found = Recovery(fault, set(partitions or range(self.partitions)), _now_ms())
+        found = Recovery(fault, set(partitions or range(self.partitions)), now_ms())
         self.recoveries = [one for one in self.recoveries if one.seconds or not one.partitions & found.partitions]
         self.recoveries.append(found)
         return found
@@ -96,5 +96,6 @@ class Pulse:
             recovery.note(partition, at_ms)
 
 
-def _now_ms() -> int:
+def now_ms() -> int:
+    """The time in ms since 1970."""
     return time.time_ns() // 1_000_000

@@ -166,7 +166,6 @@ FILLS = """
 import resource, signal, sys
 from pathlib import Path
 from app.engine.store import PartitionStore
-from app.engine.writes import filled, write
 from tests.engine.test_store import CHANGELOG, DONE
 resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
 store = PartitionStore(Path(sys.argv[1]), CHANGELOG, 10, 10)

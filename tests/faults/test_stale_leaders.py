@@ -1,6 +1,5 @@
 """A broker restarts, and leads again in another term: whoever asks for offsets hears of it soon."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from app.engine.horizon import Horizon
 from app.engine.offsets import bounds
 from app.reach.contact import Contact
 from tests.devkafka.support import create_topic, until
+from tests.faults.pulse import now_ms
 
 pytestmark = pytest.mark.broker
 SECONDS = 10.0
@@ -40,11 +40,6 @@ class Clients:
         """Whether the horizon has seen an end since then."""
         self.horizon.look({PLACE: 0}, now_ms())
         return self.horizon.until(0, {PLACE: 0}) > moment
-
-
-def now_ms() -> int:
-    """The time in milliseconds."""
-    return time.time_ns() // 1_000_000
 
 
 @pytest.fixture(scope="module")

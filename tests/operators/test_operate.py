@@ -127,10 +127,19 @@ def test_silence_is_told(desk: Desk) -> None:
     )
 
 
+# What is started in the background, these tests perhaps, is deaf to Ctrl-C, and so is all that it starts.
+AT_A_TERMINAL = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from app.operators.cli import app
+app()
+"""
+
+
 @pytest.mark.broker
 def test_an_interrupted_wait_says_what_may_be_written(desk: Desk) -> None:
     """Ctrl-C ends the waiting, not the operation."""
-    command = [sys.executable, "-c", "from app.operators.cli import app; app()", "skip", "o-1", *WHY, *desk.where]
+    command = [sys.executable, "-c", AT_A_TERMINAL, "skip", "o-1", *WHY, *desk.where]
     with desk.operations() as one_more, subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         one_more()
         os.kill(process.pid, signal.SIGINT)

@@ -20,8 +20,8 @@ demo: $(READY) ## drive 2,000 orders through a real Kafka, with a crash in the m
 	@$(BIN)/saga demo $(ARGS)
 
 test: $(READY) ## run all tests, those on a real Kafka too
-	@$(BIN)/python -m pytest -m "not broker" --numprocesses auto $(ARGS) $(OR_NONE)
-	@$(BIN)/python -m pytest -m broker $(ARGS) $(OR_NONE)
+	@$(BIN)/python -m pytest -m "not alone" --numprocesses auto --dist loadfile $(ARGS) $(OR_NONE)
+	@$(BIN)/python -m pytest -m alone $(ARGS) $(OR_NONE)
 
 check: $(READY) ## lint, format, types, import rules, house rules
 	$(BIN)/ruff check .

@@ -17,7 +17,7 @@ from tests.broker.crowd import Crowd, Decided, crowd, fired, say, twice
 from tests.broker.pods import Site, placed, said, site
 from tests.devkafka.support import LIMIT, until
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow]
+pytestmark = [pytest.mark.broker, pytest.mark.alone, pytest.mark.slow]
 PARTITIONS = 4
 IN_A_BATCH = 2000 + PARTITIONS  # due times
 PROBE_SECONDS = 0.1
@@ -28,7 +28,7 @@ BEARABLE_MIB = 500
 def test_4c_37_a_mass_of_due_times_stalls_nobody(kafka_bootstrap: str, topic_prefix: str, tmp_path: Path) -> None:
     """30,000 time-outs and as many deadlines are due when the pod comes back: all fire, and new orders are served."""
     with site(kafka_bootstrap, topic_prefix, tmp_path, PARTITIONS) as at, crowd(at, 30_000, PARTITIONS) as orders:
-        pod = all_due(orders, seconds=5)
+        pod, back_ms = all_due(orders, seconds=5)
         with closing(Probes(at)) as probes:
             started = time.monotonic()
             probes.watch_expiry(orders.orders)
@@ -38,22 +38,22 @@ def test_4c_37_a_mass_of_due_times_stalls_nobody(kafka_bootstrap: str, topic_pre
         assert took[-1] < BEARABLE_SECONDS
         assert size_of(pod) < BEARABLE_MIB
         assert pod.said().count('"event": "assigned"') == 1
-        judge(orders)
+        judge(orders, back_ms)
 
 
 def test_4c_37_what_expired_in_a_mass_ends_well(kafka_bootstrap: str, topic_prefix: str, tmp_path: Path) -> None:
     """Once participants are back all of it is rolled back, each order once."""
     with site(kafka_bootstrap, topic_prefix, tmp_path, PARTITIONS) as at, crowd(at, 1_000, PARTITIONS) as orders:
-        all_due(orders, seconds=2)
+        _, back_ms = all_due(orders, seconds=2)
         for name in ("reservation", "payment"):
             orders.service(name)
         orders.await_ended()
-        judge(orders)
+        judge(orders, back_ms)
         assert orders.proved().totals.rejected == orders.orders
 
 
-def all_due(orders: Crowd, seconds: float) -> Child:
-    """A pod that was away until all orders' first time-outs and deadlines were due."""
+def all_due(orders: Crowd, seconds: float) -> tuple[Child, int]:
+    """A pod that was away until all first time-outs and deadlines were due, and when it came back (ms since 1970)."""
     place(orders.at, orders.orders)
     deadline = seconds + 0.5
     pod = orders.at.running(step_timeout=seconds, deadline=deadline, step_attempts=1000, poll_timeout=10)
@@ -61,9 +61,10 @@ def all_due(orders: Crowd, seconds: float) -> Child:
     pod.kill()
     due = time.monotonic() + deadline
     until(lambda: time.monotonic() > due, "all deadlines to be due")
+    back_ms = time.time_ns() // 1_000_000
     pod.start()
     pod.await_ready()
-    return pod
+    return pod, back_ms
 
 
 def place(at: Site, orders: int) -> None:
@@ -78,14 +79,17 @@ def place(at: Site, orders: int) -> None:
     assert at.producer.flush(LIMIT) == 0
 
 
-def judge(orders: Crowd) -> None:
-    """Each order's first time-out and its deadline took effect once, in bites that are small and follow closely."""
+def judge(orders: Crowd, back_ms: int) -> None:
+    """Each order's first time-out and its deadline took effect once, in bites that are small and follow closely.
+
+    On a slow machine the first ones fire before the pod goes away, as orders are placed for that long.
+    """
     firings = fired(orders.decided())
     assert twice(firings) == []
     mass = [one for one in firings if one.timer in ("reservation:do:1:timeout", "deadline") and is_old(one)]
     assert Counter(one.kind for one in mass) == {"timeout": orders.orders, "deadline": orders.orders}
     bites = Counter(one.at_ms for one in mass)
-    pauses = [(later - earlier) / 1000 for earlier, later in pairwise(sorted(bites))]
+    pauses = [(later - earlier) / 1000 for earlier, later in pairwise(sorted(at for at in bites if at >= back_ms))]
     say(f"{len(bites)} bites of {max(bites.values())} at most, {max(pauses):.2f} s apart at most")
     assert max(bites.values()) <= IN_A_BATCH
     assert max(pauses) < BEARABLE_SECONDS

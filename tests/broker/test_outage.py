@@ -10,7 +10,7 @@ from tests.broker.crowd import Crowd, crowd, say
 from tests.broker.pods import Site, site
 from tests.broker.queues import Queues
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.alone]
 PARTITIONS = 2
 LIMIT_OF_STEP = 30
 ATTEMPTS = 1000

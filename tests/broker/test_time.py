@@ -21,7 +21,7 @@ from tests.broker.pods import QUICK, SAGA, Site, site
 from tests.broker.run import Run, chances, running
 from tests.devkafka.support import until
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.alone]
 TOLERANCE_MS = 250
 LOSSY = ("--lose", "0.15", "--fail", "0.1", "--duplicate", "0.05")
 RUSHED = {"SAGA_STEP_TIMEOUT": "1", "SAGA_STEP_ATTEMPTS": "50", "SAGA_DEADLINE": "4"}

@@ -16,7 +16,7 @@ from tests.broker.pods import Site, placed, said, site
 from tests.devkafka.support import LIMIT, until
 from tests.engine.owner import Place
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.alone]
 
 
 def due_ms(at: Site, saga_id: str) -> int:

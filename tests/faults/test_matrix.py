@@ -14,7 +14,7 @@ from tests.faults.cluster import Cluster, cluster_of
 from tests.faults.rounds import broker_round, kill_round, timer_round, zombie_round
 from tests.faults.tally import Tally
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.broker, pytest.mark.alone, pytest.mark.slow, pytest.mark.timeout(400)]
 SEED = 1
 POINTS = random.Random(SEED).sample(kills.ALL, 4)
 PAUSES = ("with the end on its way, late", "with state set")

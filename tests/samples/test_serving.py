@@ -17,7 +17,7 @@ from app.wire.partition import partition_of
 from tests.samples.commands import Record, command
 from tests.samples.wire import PARTITIONS, PATIENCE, Wire, ended, kept, serving, start
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.alone]
 GOOD = Behaviour()
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
@@ -84,17 +85,21 @@ def commit(producer: Producer, topic: str, values: Sequence[bytes]) -> None:
 
 
 def committed_values(bootstrap: str, topic: str) -> list[bytes]:
-    """Every value a read_committed consumer sees in partition 0, up to its end."""
-    settings = {"bootstrap.servers": bootstrap, "group.id": "unused", "isolation.level": "read_committed"}
-    consumer = Consumer({**settings, "enable.auto.commit": False, "enable.partition.eof": True, **_QUICK})
-    try:
-        consumer.assign([TopicPartition(topic, 0, 0)])
-        return _read_to_the_end(consumer)
-    finally:
-        consumer.close()
+    """Every value a read_committed consumer sees in partition 0, up to its end.
+
+    The end of a transaction that was committed just now may not be readable yet (KAFKA-10167), and is waited for.
+    """
+    settings = {"bootstrap.servers": bootstrap, "group.id": "unused", "enable.auto.commit": False, **_QUICK}
+    place = TopicPartition(topic, 0, 0)
+    with closing(Consumer({**settings, "isolation.level": "read_uncommitted"})) as anything:
+        _, end = anything.get_watermark_offsets(place, timeout=LIMIT)
+    committed = {"isolation.level": "read_committed", "enable.partition.eof": True}
+    with closing(Consumer({**settings, **committed})) as consumer:
+        consumer.assign([place])
+        return _read_to(end, consumer)
 
 
-def _read_to_the_end(consumer: Consumer) -> list[bytes]:
+def _read_to(end: int, consumer: Consumer) -> list[bytes]:
     values: list[bytes] = []
     deadline = time.monotonic() + LIMIT
     while time.monotonic() < deadline:
@@ -103,6 +108,6 @@ def _read_to_the_end(consumer: Consumer) -> list[bytes]:
             continue
         if message.error() is None:
             values.append(message.value())
-        elif message.error().code() == KafkaError._PARTITION_EOF:
+        elif message.error().code() == KafkaError._PARTITION_EOF and message.offset() >= end:
             return values
     raise AssertionError(f"the partition's end wasn't reached in {LIMIT:.0f} s")

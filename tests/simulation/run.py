@@ -65,6 +65,7 @@ def digest(plan: Plan) -> str:
 def undisturbed() -> Iterator[None]:
     """Clocks jump and disks are lost on purpose: nobody need be warned. And next to nothing here is part of a cycle."""
     logging.disable()
+    gc.collect()  # what a world before left: by itself the collector would let gigabytes gather
     gc.disable()
     try:
         yield

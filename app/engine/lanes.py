@@ -58,10 +58,14 @@ class _Awaited:
 
 
 class Lane:
-    """One transactional producer. Between `begin` and the end of its commit it holds one transaction open."""
+    """One transactional producer. Between `begin` and the end of its commit it holds one transaction open.
 
-    def __init__(self, config: dict[str, Any], timeout: float) -> None:
+    `topic` is one that is there: to ask about it makes the connections.
+    """
+
+    def __init__(self, config: dict[str, Any], timeout: float, topic: str) -> None:
         self._config = config
+        self._topic = topic
         self._timeout = timeout
         self._limit = config["transaction.timeout.ms"] / 1000 * _SHARE
         self._begin_life()
@@ -72,6 +76,7 @@ class Lane:
     def open(self) -> None:
         """Takes over this lane's transactional id: ends what a process before left open, and fences it."""
         try:
+            self._producer.list_topics(self._topic, self._timeout)  # without a connection it would pause for 0.5 s
             self._producer.init_transactions(self._timeout)
         except KafkaException as error:
             raise _stopped(error, "the transaction coordinator did not answer: ") from error

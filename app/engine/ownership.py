@@ -88,8 +88,7 @@ class Ownership:
         limits = bounds(admin, [*committed, *own], patience)
         self.positions = starts(committed, limits, self._changelog, self._events, self._decided)
         self._reading = [TopicPartition(topic, number, offset) for (topic, number), offset in self.positions.items()]
-        self._consumer.assign(self._reading)
-        self._consumer.pause(self._reading)
+        self._consumer.assign([])  # nothing is read yet; a client that is paused meanwhile stays so for a second more
         self.group = self._consumer.consumer_group_metadata()
         self._seed([place for place, offset in committed.items() if offset == NONE_COMMITTED])
         self._open(self.mark.changelog_id, numbers, limits)
@@ -103,7 +102,7 @@ class Ownership:
             for store in self.stores.values():
                 store.restored()
             self._check_versions()
-            self._consumer.resume(self._reading)
+            self._consumer.assign(self._reading)
 
     def revoked(self) -> None:
         """Lets go of everything; what was decided must have been committed before."""

@@ -75,6 +75,7 @@ def _missing_of_transactions(clients: Clients, rights: Rights) -> Iterator[str]:
     lane = Lane(
         {**clients.lanes()[0], "transactional.id": f"{clients.group}.{clients.instance}.try", "logger": _silent},
         _SECONDS,
+        rights.topics.full(REQUESTS.name),
     )
     try:
         lane.open()

@@ -29,7 +29,8 @@ class Member:
 
     def lane(self, number: int = 0, instance: str = "pod") -> Lane:
         """A lane that is open."""
-        lane = Lane(self.place.clients(instance, transaction_timeout=5.0).lanes()[number], 10.0)
+        config = self.place.clients(instance, transaction_timeout=5.0).lanes()[number]
+        lane = Lane(config, 10.0, self.place.full("saga.state"))
         lane.open()
         return lane
 
@@ -179,7 +180,7 @@ def test_a_failed_commit_is_not_forgotten(member: Member) -> None:
 def test_a_full_queue_is_waited_for(member: Member) -> None:
     """More records than the client holds at a time are sent bit by bit, and none is lost."""
     config = {**member.place.clients().lanes()[0], "queue.buffering.max.messages": 50}
-    lane, done = Lane(config, 10.0), list[int]()
+    lane, done = Lane(config, 10.0, member.place.full("saga.state")), list[int]()
     lane.open()
     lane.begin()
     for index in range(500):
@@ -193,4 +194,4 @@ def test_no_coordinator_is_told(place: Place) -> None:
     """A lane that can't open says why, and the process ends."""
     config = {**place.clients().lanes()[0], "bootstrap.servers": "127.0.0.1:1"}
     with pytest.raises(CommitFailed, match="the transaction coordinator did not answer"):
-        Lane(config, 1.0).open()
+        Lane(config, 1.0, "any").open()

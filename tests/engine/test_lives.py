@@ -101,7 +101,7 @@ def test_slow_records_are_committed_bit_by_bit(place: Place) -> None:
             done = time.monotonic() + SLOW_SECONDS
             while time.monotonic() < done:
                 pass
-            context.batch.send(Out("saga.dead-letters", key, value, ()))
+            context.send(Out("saga.dead-letters", key, value, ()))
 
         executors = {place.full(topic.name): slow for topic in place.topics.inputs}
         while owner.own.positions.get((place.full("order.requests"), 0)) != SLOW_RECORDS:
@@ -165,7 +165,7 @@ def resident() -> int:
 def looping(owner: Owner, keeper: Keeper | None = None, now_ms: int = 0) -> tuple[Loop, BatchContext]:
     """The engine's loop around a member of the group, at a time that stands still."""
     place, clients = owner.topics, owner.clients
-    lanes = [Lane(config, 10.0) for config in clients.lanes()]
+    lanes = [Lane(config, 10.0, place.full(STATE)) for config in clients.lanes()]
     for lane in lanes:
         lane.open()
     context = BatchContext(place.full, place.full(STATE))

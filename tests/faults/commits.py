@@ -18,7 +18,7 @@ def hand_over(
     place: Place, owner: Owner, clients: Clients, value: bytes | None, position: int, there: Lane | None = None
 ) -> tuple[Lane, list[int]]:
     """Commits, without waiting, a transaction with one record, or what a lane has begun; what is done is noted."""
-    lane, done = there or Lane(clients.lanes()[0], 20.0), list[int]()
+    lane, done = there or Lane(clients.lanes()[0], 20.0, place.full("saga.state")), list[int]()
     if there is None:
         lane.open()
         lane.begin()

@@ -69,12 +69,11 @@ def test_records_that_are_deleted_before_they_are_read_end_the_pod(place: Place)
     """The stock library goes on with what is left; this one ends, and its next start says what is lost."""
     place.create()
     with reading(place) as (owner, _, turn):
-        owner.consumer.pause(owner.own._reading)
+        owner.consumer.assign([])
         place.write("order.requests", 5)
         before = TopicPartition(place.full("order.requests"), 0, 4)
         place.admin.delete_records([before])[before].result(LIMIT)
-        owner.consumer.resume(owner.own._reading)
-        owner.consumer.seek(TopicPartition(before.topic, 0, 0))  # as if nothing had been fetched before
+        owner.consumer.assign(owner.own._reading)  # as if nothing had been fetched before
         with pytest.raises(Ended, match=rf"{before.topic}\[0\] can't be read on: .*not available"):
             until_the_end(turn)
     with place.owner() as owner, pytest.raises(UnsafeStart, match=r"was deleted up to 4, but .* read it up to 0 only"):

@@ -14,11 +14,12 @@ from confluent_kafka import KafkaError, TopicPartition
 from quixstreams import Application
 from quixstreams.dataframe import StreamingDataFrame
 from quixstreams.kafka import BaseConsumer, ConnectionConfig
-from quixstreams.models import Topic
+from quixstreams.models import Topic, TopicManager
 
 from app.engine.batch import BatchContext
 from app.engine.clients import Clients
 from app.engine.clock import SteadyClock
+from app.engine.dataframe import BatchDataFrame, Through
 from app.engine.duties import Keeper
 from app.engine.ending import end_within
 from app.engine.folder import make_folder
@@ -36,11 +37,13 @@ log = logging.getLogger(__name__)
 _CLOSING_SECONDS = 10.0
 
 
-class BatchDataFrame(StreamingDataFrame):
-    """A dataframe whose outputs go straight into the transaction of the batch in hand."""
+class CheckedTopics(TopicManager):
+    """Topics that were checked before: to ask the brokers about each of them again would be half of a start."""
 
-    def _produce(self, topic: Topic, value: Any, key: Any, timestamp: int, headers: Any) -> None:  # noqa: ARG002
-        cast("BatchContext", self._processing_context).batch.send(value)
+    def _fetch_topic(self, topic: Topic) -> Topic:
+        known = Topic(name=topic.name)
+        known.broker_config = self.topic_config()  # of which the engine asks nothing, as it makes no topics
+        return known
 
 
 class SagaApplication(Application):
@@ -88,12 +91,17 @@ class SagaApplication(Application):
             registry=self._dataframe_registry,
             processing_context=cast("Any", self._context),
         )
+        frame.stream.func = Through()
         self._dataframe_registry.register_root(frame)
         return frame
 
+    def _get_topic_manager(self) -> TopicManager:
+        self._topic_manager_factory = CheckedTopics
+        return super()._get_topic_manager()
+
     def _run_dataframe(self, sink: Any = None) -> None:
         """Takes the place of the loop that processes one record at a time."""
-        lanes = [Lane(config, self._clients.patience) for config in self._clients.lanes()]
+        lanes = [Lane(config, self._clients.patience, self._context.changelog) for config in self._clients.lanes()]
         for lane in lanes:
             lane.open()
         executors = self._dataframe_registry.compose_all(sink=sink)

@@ -66,8 +66,8 @@ class Batch:
 
     def send(self, out: Out) -> None:
         """Adds an output; one that names no partition goes to that of the record in hand."""
-        self._begin()
         partition = self.partition if out.partition is None else out.partition
+        self._begin()
         self._lane.produce(self._full_name(out.topic), out.key, out.value, out.headers, partition)
 
     def commit(self, held: Iterable[int], positions: list[TopicPartition], group: Any) -> None:
@@ -99,56 +99,29 @@ class Batch:
 
 
 class BatchContext:
-    """Stands in for quixstreams' processing context: gives its stateful functions the state of the batch in hand."""
+    """Stands in for quixstreams' processing context: has the batch in hand, for the dataframe's own steps."""
+
+    producer = None  # which the library asks for: outputs go to the batch
 
     def __init__(self, full_name: Callable[[str], str], changelog: str) -> None:
         self.full_name = full_name
         self.changelog = changelog
         self.now_ms = 0
+        self.send: Callable[[Out], None] = _nowhere
         self._batch: Batch | None = None
 
     def enter(self, batch: Batch, now_ms: int) -> None:
         """From now on, what is processed belongs to this batch, and happens at this time."""
         self._batch = batch
+        self.send = batch.send
         self.now_ms = now_ms
 
-    @property
-    def batch(self) -> Batch:
-        """The batch in hand."""
+    def state(self, key: bytes | None) -> KeyState:
+        """The state of a key of the partition in hand."""
         if self._batch is None:
             raise RuntimeError("a record was processed outside of a batch")
-        return self._batch
-
-    # what quixstreams' dataframes ask of a processing context
-
-    producer = None  # outputs go to the batch
-
-    @property
-    def checkpoint(self) -> "BatchContext":
-        """quixstreams looks up stores in its checkpoint."""
-        return self
-
-    @property
-    def state_manager(self) -> "BatchContext":
-        """quixstreams registers stores, and their changelogs, with its state manager."""
-        return self
-
-    def register_store(self, **_: object) -> None:
-        """The engine has one store, with a changelog whose name does not follow from the inputs."""
-
-    def get_store_transaction(self, stream_id: str, partition: int) -> "PartitionView":  # noqa: ARG002
-        """The state of a partition."""
-        return PartitionView(self.batch.store(partition))
+        return KeyState(self._batch.store(self._batch.partition), key or b"")
 
 
-class PartitionView:
-    """The state of one partition."""
-
-    __slots__ = ("_store",)
-
-    def __init__(self, store: PartitionStore) -> None:
-        self._store = store
-
-    def as_state(self, prefix: bytes, timestamp: int) -> KeyState:  # noqa: ARG002
-        """The state of the key that quixstreams calls the prefix."""
-        return KeyState(self._store, prefix)
+def _nowhere(_: Out) -> None:
+    raise RuntimeError("an output was sent outside of a batch")

@@ -71,6 +71,8 @@ class Clients:
             # Nothing else tells that a topic was deleted, or has more partitions.
             "topic.metadata.refresh.interval.ms": int(self.session_timeout * 1000 / 6),
             "fetch.queue.backoff.ms": 10,
+            # A partition that has enough read ahead is left out of a fetch, and of all that comes until that one ends.
+            "fetch.wait.max.ms": 50,
             # Of keys and headers the client only counts that they are there: more would be a way to fill memory.
             "queued.min.messages": 200,
             "queued.max.messages.kbytes": 65_536,

@@ -11,10 +11,12 @@ from app.engine.errors import Ended
 from app.engine.offsets import Place
 from app.engine.ownership import Ownership
 from app.engine.rights import is_denied, lacking
-from app.wire.envelope import UNREADABLE, headers_of
+from app.wire.envelope import Headers, headers_of
 
 _MOST_BYTES = 32 << 20
-Sized = tuple[int, Message]
+Read = tuple[Message, Headers | None, int]
+"""A record, its headers, which the client makes anew each time that it is asked, and how many bytes it takes."""
+_HEADER_BYTES = 150  # that a header takes here besides its text
 _CHUNK = 200  # few enough that a chunk of the largest records there can be is bearable too
 
 
@@ -25,7 +27,7 @@ class Inbox:
         self._consumer = consumer
         self._own = ownership
         self._most = most
-        self._records: dict[int, list[Sized]] = defaultdict(list)
+        self._records: dict[int, list[Read]] = defaultdict(list)
         self._bytes = 0
         self.waiting = 0
         self.ends: dict[Place, int] = {}  # where partitions were last seen to end, markers of transactions counted
@@ -41,41 +43,41 @@ class Inbox:
     def read(self, seconds: float) -> None:
         """Takes in what there is, and waits so long for a first record. Raises what makes reading on unsafe."""
         epoch = self._own.epoch
-        messages = self._fetch(seconds)
+        found = self._fetch(seconds)
         if epoch != self._own.epoch:
             return  # partitions changed hands meanwhile: these are read again by whoever owns them now
-        for size, message in messages:
+        for read in found:
+            message, _, size = read
             if message.error() is None:
-                self._records[cast("int", message.partition())].append((size, message))
+                self._records[cast("int", message.partition())].append(read)
                 self.waiting += 1
                 self._bytes += size
             else:
                 self._note(message)
 
-    def take(self, busy: Set[int]) -> dict[int, list[Message]]:
+    def take(self, busy: Set[int]) -> dict[int, list[Read]]:
         """Up to a batch of records of partitions that aren't busy."""
-        taken: dict[int, list[Sized]] = {}
+        taken: dict[int, list[Read]] = {}
         room = self._most
         for number in [number for number in self._records if number not in busy]:
-            messages = self._records[number]
-            if len(messages) <= room:
+            records = self._records[number]
+            if len(records) <= room:
                 taken[number] = self._records.pop(number)
             elif room > 0:
-                taken[number] = messages[:room]
+                taken[number] = records[:room]
                 del self._records[number]  # so that the rest comes after the other partitions
-                self._records[number] = messages[room:]
+                self._records[number] = records[room:]
             room -= len(taken.get(number, ()))
         self.waiting -= self._most - room
-        self._bytes -= sum(size for messages in taken.values() for size, _ in messages)
-        return {number: [message for _, message in messages] for number, messages in taken.items()}
+        self._bytes -= sum(size for records in taken.values() for _, _, size in records)
+        return taken
 
-    def put_back(self, partition: int, messages: list[Message]) -> None:
+    def put_back(self, partition: int, records: list[Read]) -> None:
         """Records that were taken last, but for which there was no time."""
-        if messages:
-            again = [(_size(message), message) for message in messages]
-            self._records[partition] = again + self._records.get(partition, [])
-            self.waiting += len(messages)
-            self._bytes += sum(size for size, _ in again)
+        if records:
+            self._records[partition] = records + self._records.get(partition, [])
+            self.waiting += len(records)
+            self._bytes += sum(size for _, _, size in records)
 
     def clear(self) -> None:
         """Forgets all: it is read again by the next owner."""
@@ -83,18 +85,18 @@ class Inbox:
         self.ends.clear()
         self.waiting = self._bytes = 0
 
-    def _fetch(self, seconds: float) -> list[Sized]:
+    def _fetch(self, seconds: float) -> list[Read]:
         first = self._consumer.poll(seconds)
-        messages = [] if first is None else [(_size(first), first)]
-        drained, size = first is None, sum(each for each, _ in messages)
+        found = [] if first is None else [_read(first)]
+        drained, size = first is None, sum(each for _, _, each in found)
         room = 2 * self._most - self.waiting
-        while not drained and len(messages) < room and self._bytes + size < _MOST_BYTES:
-            asked = min(_CHUNK, room - len(messages))
-            more = [(_size(message), message) for message in self._consumer.consume(asked, 0)]
+        while not drained and len(found) < room and self._bytes + size < _MOST_BYTES:
+            asked = min(_CHUNK, room - len(found))
+            more = [_read(message) for message in self._consumer.consume(asked, 0)]
             drained = len(more) < asked
-            size += sum(each for each, _ in more)
-            messages += more
-        return messages
+            size += sum([each for _, _, each in more])
+            found += more
+        return found
 
     def _note(self, message: Message) -> None:
         error = cast("KafkaError", message.error())
@@ -108,13 +110,11 @@ class Inbox:
         self.ends[cast("str", message.topic()), cast("int", message.partition())] = cast("int", message.offset())
 
 
-def _size(message: Message) -> int:
-    """Bytes of a record: its length, to the client, is that of its value alone. 0 of what is none."""
+def _read(message: Message) -> Read:
+    """A record as it is kept: its length, to the client, is that of its value alone. What is none has no size."""
     if message.error() is not None:
-        return 0
-    size, headers = len(message) + len(message.key() or b""), headers_of(message)
-    if headers is UNREADABLE:
-        message.set_headers(UNREADABLE)  # asked again, the client would give a list with holes in it
+        return message, None, 0
+    headers, size = headers_of(message), len(message) + len(message.key() or b"")
     for name, value in headers or ():
-        size += len(name) + len(value or b"")
-    return size
+        size += len(name) + len(value or b"") + _HEADER_BYTES
+    return message, headers, size

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any, cast
 
-from confluent_kafka import Message, TopicPartition
+from confluent_kafka import TopicPartition
 from quixstreams.context import set_message_context
 from quixstreams.kafka import BaseConsumer
 from quixstreams.models.messagecontext import MessageContext
@@ -14,14 +14,14 @@ from app.engine.batch import Batch, BatchContext, Clock
 from app.engine.duties import Duties, Keeper
 from app.engine.errors import Ended
 from app.engine.horizon import Horizon
-from app.engine.inbox import Inbox
+from app.engine.inbox import Inbox, Read
 from app.engine.lanes import Lane
 from app.engine.offsets import Place
 from app.engine.ownership import Ownership
-from app.wire.envelope import headers_of
 
 _IDLE_SECONDS = 1.0
-_BUSY_SECONDS = 0.002
+_BUSY_SECONDS = 0.05
+_LOOK_SECONDS = 0.002
 _JOINING_SECONDS = 0.05  # a poll goes on for its whole time after it has served an assignment
 _QUIET_SECONDS = 0.25  # after so long without a record, positions may catch up with what is no record
 _MOST_SECONDS = 1.0  # to be decided in one batch: brokers end a transaction that takes too long
@@ -57,15 +57,16 @@ class Loop:
 
     def turn(self, executors: Mapping[str, Executor]) -> None:
         """One turn. Raises when this process must end; what it did not commit is then read again."""
+        self._release()
+        if self._held and (self._inbox.full or self._is_busy()):
+            next(iter(self._held)).rest(_BUSY_SECONDS)
+            self._release()
         if not self._inbox.full:
             self._inbox.read(self._patience())
-        elif self._held:
-            next(iter(self._held)).rest(_IDLE_SECONDS)
         if self._own.restoring:
             self._own.go_on_restoring()
             return
-        for lane in [lane for lane in self._held if lane.idle]:
-            del self._held[lane]
+        self._release()
         self._watch()
         idle = [lane for lane in self._lanes if lane not in self._held]
         if idle:
@@ -94,6 +95,18 @@ class Loop:
                 )
         self.finish()
 
+    def _release(self) -> None:
+        """Takes note of commits that are done."""
+        for lane in [lane for lane in self._held if lane.idle]:
+            del self._held[lane]
+
+    def _is_busy(self) -> bool:
+        """Whether nothing that came now could be decided: to look for it all the while costs brokers many fetches."""
+        return len(self._held) == len(self._lanes) or self._busy() == self._own.stores.keys()
+
+    def _busy(self) -> frozenset[int]:
+        return frozenset().union(*self._held.values())
+
     def _patience(self) -> float:
         """Seconds to wait for a record: fewer while something else is to be done."""
         if self._own.restoring:
@@ -101,16 +114,16 @@ class Loop:
         if not self._own.stores:
             return _JOINING_SECONDS
         if self._held:
-            return _BUSY_SECONDS
+            return _LOOK_SECONDS
         if self._inbox.waiting:
             return 0
         due = self._duties.next_ms()
         most = _QUIET_SECONDS if self._ahead(frozenset()) else _IDLE_SECONDS
-        return most if due is None else min(max((due - self._clock()) / 1000, _BUSY_SECONDS), most)
+        return most if due is None else min(max((due - self._clock()) / 1000, _LOOK_SECONDS), most)
 
     def _begin(self, lane: Lane, executors: Mapping[str, Executor]) -> None:
         """Decides what is there, on this lane; a partition is on no two lanes at a time."""
-        busy = frozenset().union(*self._held.values())
+        busy = self._busy()
         # All of it is as of the generation in which it began: in the next one, it would be another owner's work.
         now, positions, group = self._clock(), self._own.positions, self._own.group
         batch = Batch(lane, self._own.stores, self._context.full_name, self._context.changelog)
@@ -127,26 +140,28 @@ class Loop:
 
     def _watch(self) -> None:
         """A store that nothing happens to is as whole as any other."""
-        busy = frozenset().union(*self._held.values())
+        busy = self._busy()
         for number, store in self._own.stores.items():
             if number not in busy:
                 store.watch()
 
     def _decide(
-        self, batch: Batch, taken: dict[int, list[Message]], executors: Mapping[str, Executor]
+        self, batch: Batch, taken: dict[int, list[Read]], executors: Mapping[str, Executor]
     ) -> dict[Place, int]:
         """Decides the records for which there is time; returns the positions behind them."""
         read: dict[Place, int] = {}
         end = time.monotonic() + _MOST_SECONDS
-        for number, messages in taken.items():
+        for number, records in taken.items():
             batch.partition = number
             done = 0
-            while done < len(messages) and time.monotonic() < end:
-                message = messages[done]
-                _process(message, executors)
-                read[cast("Place", (message.topic(), number))] = cast("int", message.offset()) + 1
+            while done < len(records) and time.monotonic() < end:
+                message, headers, _ = records[done]
+                topic, offset = cast("str", message.topic()), cast("int", message.offset())
+                set_message_context(MessageContext(topic, number, offset, 0))
+                executors[topic](message.value(), message.key(), message.timestamp()[1], headers)
+                read[topic, number] = offset + 1
                 done += 1
-            self._inbox.put_back(number, messages[done:])
+            self._inbox.put_back(number, records[done:])
         return read
 
     def _any_place(self, numbers: Set[int]) -> list[Place]:
@@ -169,12 +184,6 @@ class Loop:
             for place, end in self._inbox.ends.items()
             if end > positions.get(place, end) and place[1] not in busy and place[1] not in self._inbox
         }
-
-
-def _process(message: Message, executors: Mapping[str, Executor]) -> None:
-    topic, offset = cast("str", message.topic()), cast("int", message.offset())
-    set_message_context(MessageContext(topic, cast("int", message.partition()), offset, 0))
-    executors[topic](message.value(), message.key(), message.timestamp()[1], headers_of(message))
 
 
 def _numbers(places: Iterable[Place]) -> frozenset[int]:

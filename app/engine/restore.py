@@ -11,6 +11,8 @@ from app.engine.store import Document, PartitionStore
 
 _BATCH = 10_000
 _POLL_SECONDS = 0.1
+# The defaults would take four times the memory, and wait for a second whenever that is full.
+_FRUGAL = {"queued.max.messages.kbytes": 16_384, "fetch.max.bytes": 8 << 20, "fetch.queue.backoff.ms": 5}
 Changed = dict[int, list[Document]]
 
 
@@ -79,7 +81,7 @@ class Restore:
             self._consumer.close()
 
     def _reader(self, client: dict[str, Any], ends: dict[int, tuple[int, int]]) -> Consumer:
-        reader = Consumer({**client, "fetch.wait.max.ms": 20})
+        reader = Consumer({**client, "fetch.wait.max.ms": 20, **_FRUGAL})
         starts = {number: max(self._stores[number].offset, ends[number][0]) for number in self._open}
         reader.assign([TopicPartition(self._changelog, number, offset) for number, offset in starts.items()])
         return reader

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -22,8 +23,9 @@ from quixstreams.app import (
     resolve_transactional_id,
 )
 from quixstreams.context import message_context, set_message_context
+from quixstreams.core.stream import Stream
+from quixstreams.core.stream.functions import StreamFunction
 from quixstreams.dataframe import StreamingDataFrame
-from quixstreams.dataframe import dataframe as dataframe_module
 from quixstreams.dataframe.registry import DataFrameRegistry
 from quixstreams.kafka import BaseConsumer
 from quixstreams.kafka import consumer as consumer_module
@@ -33,9 +35,10 @@ from quixstreams.processing import ProcessingContext
 from quixstreams.runtracker import RunTracker
 from quixstreams.state.manager import StateStoreManager
 
-from app.engine.application import BatchDataFrame, SagaApplication
-from app.engine.batch import BatchContext, KeyState, PartitionView
+from app.engine.application import SagaApplication
+from app.engine.batch import Batch, KeyState
 from app.engine.clients import Clients
+from app.engine.dataframe import BatchDataFrame
 from app.wire.topics import Topics
 from tests.engine.owner import POLICY
 from topologies.order import ORDER
@@ -55,7 +58,8 @@ class Private:
 
 LOOP = "SagaApplication._run_dataframe, the loop in its place"
 REBALANCE = "SagaApplication._on_assign, _on_revoke, _on_lost and Ownership"
-FRAME = "BatchDataFrame and BatchContext"
+FRAME = "BatchDataFrame"
+TOPICS = "CheckedTopics: what it takes the place of, and how it comes to be"
 PRIVATES = (
     Private(
         Application.__init__, "4f9d58bb0d53", "SagaApplication.__init__: all that it sets and all that it leaves out"
@@ -76,15 +80,21 @@ PRIVATES = (
     Private(Application._on_sigint, "4a0fe6b3db83", f"{LOOP}: Ctrl-C"),
     Private(Application.dataframe, "b4f779a034fd", "SagaApplication.dataframe"),
     Private(Application.topic, "08d742c59d2c", "topologies: topics of bytes"),
+    Private(Application._get_topic_manager, "9e439b487d83", TOPICS),
+    Private(TopicManager.topic, "8b3388d9df17", TOPICS),
+    Private(TopicManager._fetch_topic, "00c2809064b6", TOPICS),
     Private(StreamingDataFrame.__init__, "d3eda45c5620", FRAME),
     Private(
         StreamingDataFrame.__dataframe_clone__, "2a66183e38aa", f"{FRAME}: that clones keep the class and the context"
     ),
-    Private(StreamingDataFrame._produce, "75d3cb0ea5ef", f"{FRAME}: outputs go into the batch"),
-    Private(StreamingDataFrame.to_topic, "78a8dd0a6d57", f"{FRAME}: how _produce is called"),
+    Private(StreamingDataFrame.to_topic, "78a8dd0a6d57", f"{FRAME}: what it takes the place of"),
+    Private(StreamingDataFrame.apply, "a319793f7346", f"{FRAME}: what it takes the place of"),
+    Private(StreamingDataFrame.set_headers, "4cb1a27cd377", f"{FRAME}: what it takes the place of"),
+    Private(StreamingDataFrame._add_update, "27400642a2fd", f"{FRAME}: how outputs are sent"),
+    Private(Stream.merge, "d7ada3690deb", "Through: what joined streams do"),
+    Private(Stream.compose, "5e494f192ba2", "Through: what it is asked for"),
+    Private(StreamFunction._resolve_branching, "42d65704bc35", "Through: what follows it"),
     Private(StreamingDataFrame.concat, "c24f9f483440", f"{FRAME}: what the join asks of the registry"),
-    Private(StreamingDataFrame.register_store, "c93e3e166d0c", "BatchContext.register_store"),
-    Private(dataframe_module._as_stateful, "6524923a8d57", "BatchContext.checkpoint, get_store_transaction, as_state"),
     Private(DataFrameRegistry.register_root, "dc3f05b5aeea", "SagaApplication.dataframe"),
     Private(DataFrameRegistry.compose_all, "ae4bab92cbc7", f"{LOOP}: executors by topic"),
     Private(ProcessingContext.__exit__, "5b19fe69b5e7", f"{LOOP}: it would abort a transaction, of which it has none"),
@@ -164,8 +174,14 @@ def test_an_override_takes_what_the_base_is_given(name: str) -> None:
 
 def test_the_dataframe_overrides_what_is_there() -> None:
     """Outputs are handed over with the very names that the base class uses."""
-    base, own = (inspect.signature(frame._produce) for frame in (StreamingDataFrame, BatchDataFrame))
-    assert list(base.parameters) == list(own.parameters)
+    for name in ("apply", "concat", "set_headers", "to_topic"):
+        base, own = (inspect.signature(getattr(frame, name)) for frame in (StreamingDataFrame, BatchDataFrame))
+        assert list(base.parameters) == list(own.parameters)
+
+
+def test_topics_are_not_asked_about_again(app: SagaApplication) -> None:
+    """There is no broker, and the library would wait for one."""
+    assert app.topic("one").name == "one"
 
 
 @pytest.fixture
@@ -201,15 +217,28 @@ def test_a_dataframe_takes_its_context_from_where_the_engine_puts_it(app: SagaAp
         assert frame.processing_context is context
 
 
-def test_the_context_has_what_a_stateful_step_asks_for() -> None:
-    """No more is asked of a processing context, a checkpoint or a store's transaction than the engine gives."""
-    asked = re.findall(r"processing_context\.(\w+)\.(\w+)", inspect.getsource(dataframe_module._as_stateful))
-    assert asked == [("checkpoint", "get_store_transaction")]
-    for name in ("checkpoint", "state_manager", "register_store", "get_store_transaction", "producer"):
-        assert hasattr(BatchContext, name), name
-    taken = inspect.signature(PartitionView.as_state).parameters
-    assert list(taken) == ["self", "prefix", "timestamp"]
-    assert {"get", "set"} <= set(vars(KeyState))
+def test_a_record_goes_its_way_without_detours(app: SagaApplication) -> None:
+    """Through a join to the stateful step, from there each output to the batch; nothing of it outside of a batch."""
+    frames = [app.dataframe(app.topic(name, "bytes", "bytes")) for name in ("one", "other")]
+    joined = frames[0].concat(frames[1]).apply(_told, stateful=True, expand=True, metadata=True)
+    joined.set_headers(lambda *_: []).to_topic(lambda *_: app.topic("unasked"))
+    run = app._dataframe_registry.compose_all()["other"]
+    with pytest.raises(RuntimeError, match="outside of a batch"):
+        run(b"value", b"key", 7, None)
+    sent: list[Any] = []
+    app._context.enter(cast("Batch", SimpleNamespace(partition=3, store=lambda number: number, send=sent.append)), 0)
+    run(b"value", b"key", 7, None)
+    assert sent == [b"value", (b"key", 7, KeyState)]
+
+
+def _told(value: Any, key: Any, timestamp: int, _: Any, state: Any) -> list[Any]:
+    return [value, (key, timestamp, type(state))]
+
+
+def test_a_stateful_step_without_metadata_is_refused(app: SagaApplication) -> None:
+    """The library would take it; here it would get no state."""
+    with pytest.raises(ValueError, match="takes metadata"):
+        app.dataframe(app.topic("one")).apply(lambda value, _: value, stateful=True)
 
 
 def test_the_library_would_commit_nothing_by_itself(app: SagaApplication) -> None:

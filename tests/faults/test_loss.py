@@ -36,7 +36,7 @@ class Slow:
     def decide(self, value: bytes, key: bytes, *_: object) -> None:
         """A record leads to an output, once the partition was lost."""
         self.lose()
-        self.context.batch.send(Out("saga.dead-letters", key, value, ()))
+        self.context.send(Out("saga.dead-letters", key, value, ()))
 
     def expire(self, saga_id: str, *_: object) -> list[Out]:
         """A due time leads to an output, once the partition was lost."""

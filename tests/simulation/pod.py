@@ -208,8 +208,8 @@ def _executor(topic: str, turns: Turns, context: BatchContext) -> Executor:
     def run(value: Any, key: Any, timestamp: int, headers: Any) -> None:
         at = message_context()
         record = Record(Origin(at.topic, at.partition, at.offset, timestamp), key, value, headers)
-        state = context.get_store_transaction("", at.partition).as_state(key or b"", timestamp)
+        state = context.state(key)
         for out in turns.take(topic, record, state, context.now_ms):
-            context.batch.send(out)
+            context.send(out)
 
     return run

@@ -1,6 +1,6 @@
 """The driver's clients of Kafka, as light as they can be."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -66,6 +66,14 @@ class Sender:
 
 def reader(cluster: Cluster, topics: Iterable[str], start: Start) -> Consumer:
     """Reads what was committed to the topics, in no group. From the beginning it tells the end of each partition."""
+    names = [cluster.prefix + topic for topic in topics]
+    return reader_of(
+        cluster, [TopicPartition(name, number) for name in names for number in range(cluster.partitions)], start
+    )
+
+
+def reader_of(cluster: Cluster, places: Sequence[TopicPartition], start: Start) -> Consumer:
+    """As `reader`, of any partitions."""
     consumer = Consumer(
         {
             **cluster.plain(),
@@ -78,14 +86,23 @@ def reader(cluster: Cluster, topics: Iterable[str], start: Start) -> Consumer:
             "fetch.queue.backoff.ms": 5,
         }
     )
-    places = [
-        TopicPartition(cluster.prefix + topic, partition) for topic in topics for partition in range(cluster.partitions)
-    ]
     for place in places:
         bounds = consumer.get_watermark_offsets(place, timeout=_ADMIN_SECONDS)
         place.offset = bounds[0 if start == "beginning" else 1]
-    consumer.assign(places)
+    consumer.assign(list(places))
     return consumer
+
+
+def places_of(cluster: Cluster, wanted: Callable[[str], bool]) -> list[TopicPartition]:
+    """All partitions of the topics with such names."""
+    consumer = Consumer({**cluster.plain(), "group.id": "benchmark"})
+    try:
+        found = consumer.list_topics(timeout=_ADMIN_SECONDS).topics
+    finally:
+        consumer.close()
+    return [
+        TopicPartition(name, number) for name, topic in found.items() if wanted(name) for number in topic.partitions
+    ]
 
 
 def waiting(consumer: Consumer, seconds: float) -> list[Any]:

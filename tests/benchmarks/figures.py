@@ -17,12 +17,14 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one orchestrator did in one round: its figures by name, and what was wrong."""
+    """What one orchestrator did in one round: its figures, and what was wrong; some are of a size on an axis."""
 
     round: int
     peer: str
     figures: Mapping[str, float] = field(default_factory=dict)
     wrong: Sequence[str] = ()
+    axis: str = ""
+    size: int = 0
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:

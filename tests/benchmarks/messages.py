@@ -14,6 +14,7 @@ REQUESTS, OUTCOMES = "order.requests", "order.outcomes"
 RESERVATION_COMMANDS, PAYMENT_COMMANDS = "reservation.commands", "payment.commands"
 DEAD_LETTERS = "saga.dead-letters"
 COMMANDS = (RESERVATION_COMMANDS, PAYMENT_COMMANDS)
+REPLIES = ("reservation.replies", "payment.replies")
 FINAL = frozenset(("order.completed", "order.rejected", "order.cancelled"))
 
 _ANSWERS = {
@@ -43,10 +44,14 @@ class Phase:
 
 
 class Orders:
-    """The orders of one run, whose name is part of their ids; so many of a hundred are declined by payment."""
+    """The orders of one run, whose name is part of their ids; so many of a hundred are declined by payment.
 
-    def __init__(self, run: str, declined_percent: int) -> None:
+    Each has so many lines, two at least.
+    """
+
+    def __init__(self, run: str, declined_percent: int, lines: int = 2) -> None:
         self.run = run
+        self._more_lines = lines - 2
         self._declined_percent = declined_percent
         self._time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z").encode()
 
@@ -63,7 +68,7 @@ class Orders:
         return crc32(order_id.encode()) % 100 < self._declined_percent
 
     def place(self, number: int) -> Record:
-        """The message that places an order of two lines."""
+        """The message that places an order."""
         order_id, quantity = self.id(number), 1 + number % 3
         first, second = 1_099 + number % 977, 4_950 + number % 313
         order = {
@@ -73,6 +78,10 @@ class Orders:
             "lines": [
                 {"sku": f"SKU-{number % 977:05d}", "quantity": quantity, "unit_price": _euros(first)},
                 {"sku": f"SKU-{number % 313:05d}", "quantity": 1, "unit_price": _euros(second)},
+                *(
+                    {"sku": f"MORE-{more:05d}", "quantity": 1, "unit_price": _euros(0)}
+                    for more in range(self._more_lines)
+                ),
             ],
         }
         return self._record(REQUESTS, order_id, f"{order_id}:place", "order.place", order)

@@ -12,11 +12,11 @@ _READY_SECONDS = 30.0
 
 
 @contextmanager
-def participants(cluster: Cluster, orders: Orders) -> Iterator[None]:
+def participants(cluster: Cluster, orders: Orders, linger_ms: float = 0) -> Iterator[None]:
     """They answer within the block whatever is asked after it began."""
     context = multiprocessing.get_context("spawn")  # a fork would copy threads of clients in an undefined state
     ready, ending = context.Event(), context.Event()
-    process = context.Process(target=_serve, args=(cluster, orders, ready, ending), daemon=True)
+    process = context.Process(target=_serve, args=(cluster, orders, linger_ms, ready, ending), daemon=True)
     process.start()
     try:
         if not ready.wait(_READY_SECONDS):
@@ -27,8 +27,8 @@ def participants(cluster: Cluster, orders: Orders) -> Iterator[None]:
         process.join(_READY_SECONDS)
 
 
-def _serve(cluster: Cluster, orders: Orders, ready: Event, ending: Event) -> None:
-    consumer, sender = reader(cluster, COMMANDS, "end"), Sender(cluster, linger_ms=0)
+def _serve(cluster: Cluster, orders: Orders, linger_ms: float, ready: Event, ending: Event) -> None:
+    consumer, sender = reader(cluster, COMMANDS, "end"), Sender(cluster, linger_ms)
     driver = multiprocessing.parent_process()
     ready.set()
     while not ending.is_set() and driver is not None and driver.is_alive():

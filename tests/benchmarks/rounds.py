@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.clients import Trouble
+from tests.benchmarks.cost import Written, written
 from tests.benchmarks.figures import Run
 from tests.benchmarks.peers import Driver, Peer, running
 from tests.benchmarks.site import Site
@@ -16,22 +17,43 @@ _BROKER_WARM_UP = ((300, 30),)  # a broker that is cold takes several times as l
 
 
 @dataclass(frozen=True, slots=True)
+class Ground:
+    """The brokers, the folder of the first one's data, and a folder of our own."""
+
+    bootstrap: str
+    data: Path
+    home: Path
+
+    def site(self, number: int, peer: Peer, part: str = "steady") -> Site:
+        """Where that orchestrator works in that round."""
+        prefix = f"{part}-{number}-{peer.name.replace(' ', '-')}."
+        return Site(self.bootstrap, prefix, self.home / prefix)
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """What is measured: drains of so many orders (0: none), and rates (orders a second) with the seconds of each."""
+    """What is measured: so many orders drained (0: none), so many in a closed loop (0: none) of so many at a time, and
+    latency at rates (orders a second), each for some seconds."""
 
     rounds: int
     warm_up_share: float
     drain: int
+    closed: int
+    in_flight: int
     rates: tuple[tuple[int, int], ...]
     lead_seconds: int = 3  # at the same rate, before latency is measured
 
+    @property
+    def steady(self) -> bool:
+        """Whether there is anything to measure."""
+        return bool(self.drain or self.closed or self.rates)
 
-def play(plan: Plan, peers: Sequence[Peer], driver: Driver, bootstrap: str, home: Path, say: Say) -> Iterator[Run]:
+
+def play(plan: Plan, peers: Sequence[Peer], driver: Driver, ground: Ground, say: Say) -> Iterator[Run]:
     """The runs, as they are done. Before the first round one that doesn't count warms the broker up."""
 
     def run(number: int, peer: Peer, what: Plan) -> Run:
-        prefix = f"{number}-{peer.name.replace(' ', '-')}."
-        return _Playing(what, peer, driver, Site(bootstrap, prefix, home / prefix), number, say).run()
+        return _Playing(what, peer, driver, ground.site(number, peer), ground.data, number, say).run()
 
     first = run(0, peers[0], replace(plan, rates=_BROKER_WARM_UP if plan.rates else ()))
     yield replace(first, figures={})
@@ -43,11 +65,12 @@ def play(plan: Plan, peers: Sequence[Peer], driver: Driver, bootstrap: str, home
 class _Playing:
     """One orchestrator in one round."""
 
-    def __init__(self, plan: Plan, peer: Peer, driver: Driver, site: Site, number: int, say: Say) -> None:
+    def __init__(self, plan: Plan, peer: Peer, driver: Driver, site: Site, data: Path, number: int, say: Say) -> None:
         self._plan = plan
         self._peer = peer
         self._driver = driver
         self._site = site
+        self._data = data
         self._number = number
         self._tell = say
         self._placed = 0
@@ -59,7 +82,7 @@ class _Playing:
         try:
             with running(self._peer, self._site) as pid:
                 self._measure(pid)
-                wrong = self._driver.verify(self._site.prefix, self._placed)
+                wrong = self._driver.verify(self._site, self._placed)
         except Trouble as trouble:
             wrong = (str(trouble),)
         for sentence in wrong:
@@ -69,31 +92,47 @@ class _Playing:
     def _measure(self, pid: int) -> None:
         self._drain(pid, round(self._peer.warm_up * self._plan.warm_up_share), freeze=False)
         if self._plan.drain:
-            self._note_drain(self._drain(pid, self._plan.drain, freeze=True))
-        for rate, seconds in self._plan.rates if self._peer.follows else ():
-            self._latency(pid, rate, seconds)
+            before = written(self._site, self._data)
+            self._note_load("drain", self._drain(pid, self._plan.drain, freeze=True))
+            self._note_cost("drain", before, self._plan.drain)
+        if self._plan.closed:
+            self._note_load(f"{self._plan.in_flight:,} in flight", self._closed(pid))
+        for rate, seconds in self._plan.rates:
+            if rate <= self._peer.most_a_second:
+                self._latency(pid, rate, seconds)
 
     def _drain(self, pid: int, count: int, *, freeze: bool) -> dict[str, Any]:
         self._placed += count
-        return self._driver.measure(
-            "drain", self._site.prefix, pid, orders=count, freeze=str(freeze).lower(), timeout=150
-        )
+        return self._driver.measure("drain", self._site, [pid], orders=count, freeze=str(freeze).lower(), timeout=150)
 
-    def _note_drain(self, result: dict[str, Any]) -> None:
-        self._note("drain: sagas/s", result["sagas_per_s"])
-        self._note("drain: CPU s per 1,000", result["cpu_s_per_1000"])
-        self._note("drain: broker CPU s per 1,000", result["broker_cpu_s_per_1000"])
-        self._note("drain: peak memory MiB", result["peak_mib"])
-        self._say(f"drain of {self._plan.drain:,}: {result['sagas_per_s']:,.0f} sagas/s")
+    def _closed(self, pid: int) -> dict[str, Any]:
+        count, in_flight = self._plan.closed, self._plan.in_flight
+        self._placed += count
+        options = {"orders": count, "in-flight": in_flight, "timeout": 150}
+        return self._driver.measure("closed", self._site, [pid], **options)
+
+    def _note_load(self, name: str, result: dict[str, Any]) -> None:
+        self._note(f"{name}: sagas/s", result["sagas_per_s"])
+        self._note(f"{name}: CPU s per 1,000", result["cpu_s_per_1000"])
+        self._note(f"{name}: broker CPU s per 1,000", result["broker_cpu_s_per_1000"])
+        self._note(f"{name}: peak memory MiB", result["peak_mib"])
+        self._say(f"{name}: {result['orders']:,} orders, {result['sagas_per_s']:,.0f} sagas/s")
+
+    def _note_cost(self, name: str, before: Written, sagas: int) -> None:
+        for figure, value in written(self._site, self._data).since(before).of_each(sagas).items():
+            self._note(f"{name}: {figure}", value)
 
     def _latency(self, pid: int, rate: int, seconds: int) -> None:
         lead = self._plan.lead_seconds
         self._placed += rate * (lead + seconds)
-        result = self._driver.measure("latency", self._site.prefix, pid, rate=rate, seconds=seconds, warmup=lead)
+        before = written(self._site, self._data)
+        result = self._driver.measure("latency", self._site, [pid], rate=rate, seconds=seconds, warmup=lead)
         for name in ("p50", "p90", "p99", "max"):
             self._note(f"{rate}/s: {name} ms", result[f"{name}_ms"])
         self._note(f"{rate}/s: CPU s per 1,000", result["cpu_s_per_1000"])
+        self._note(f"{rate}/s: broker CPU s per 1,000", result["broker_cpu_s_per_1000"])
         self._say(f"latency at {rate}/s: p50 {result['p50_ms']:.0f} ms, p99 {result['p99_ms']:.0f} ms")
+        self._note_cost(f"{rate}/s", before, rate * (lead + seconds))
         if result["missing"]:
             raise Trouble(f"{result['missing']} of the orders at {rate}/s had no outcome in time")
 

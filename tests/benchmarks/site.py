@@ -4,7 +4,8 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from confluent_kafka import KafkaException, TopicPartition
@@ -22,11 +23,13 @@ _PAUSE_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """An orchestrator's brokers, its topics, and its directory."""
+    """An orchestrator's brokers, its topics, its directory, and settings of its own."""
 
     bootstrap: str
     prefix: str
     directory: Path
+    partitions: int = PARTITIONS
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -36,8 +39,14 @@ class Site:
             "SAGA_KAFKA_BOOTSTRAP": self.bootstrap,
             "SAGA_TOPIC_PREFIX": self.prefix,
             "SAGA_INSTANCE_ID": "benchmark",
-            "SAGA_STATE_DIR": str(self.directory / "state"),
+            "SAGA_STATE_DIR": str(self.state),
+            **self.settings,
         }
+
+    @property
+    def state(self) -> Path:
+        """Where the orchestrator keeps its state."""
+        return self.directory / "state"
 
     @property
     def log(self) -> Path:
@@ -47,7 +56,7 @@ class Site:
     def prepare(self) -> None:
         """Makes the directory and the topics, and returns when every partition serves."""
         self.directory.mkdir(parents=True)
-        create = [sys.executable, "-m", "topologies", "topics", "create", "--partitions", str(PARTITIONS)]
+        create = [sys.executable, "-m", "topologies", "topics", "create", "--partitions", str(self.partitions)]
         subprocess.run(create, cwd=ROOT, env=self.environment, check=True, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + _READY_SECONDS
         while not self._serves():
@@ -57,7 +66,9 @@ class Site:
 
     def _serves(self) -> bool:
         topics = Topics(ORDER, self.prefix)
-        places = [TopicPartition(topics.full(topic), number) for topic in topics.all for number in range(PARTITIONS)]
+        places = [
+            TopicPartition(topics.full(topic), number) for topic in topics.all for number in range(self.partitions)
+        ]
         admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
         asked = admin.list_offsets({place: OffsetSpec.latest() for place in places}, request_timeout=_READY_SECONDS)
         try:

@@ -1,4 +1,4 @@
-"""The figures of all rounds as one plain table."""
+"""The figures of all rounds as one table, plain or in Markdown."""
 
 from collections.abc import Iterator, Sequence
 
@@ -7,13 +7,36 @@ from tests.benchmarks.figures import Run, Spread, names, of_peer, ratio
 _NONE = "-"
 
 
-def table(runs: Sequence[Run], peers: Sequence[str]) -> str:
+Rows = Sequence[Sequence[str]]
+
+
+def compared(runs: Sequence[Run], peers: Sequence[str]) -> Rows:
     """A row for each figure: median and spread of each peer, then the first one's ratio to each of the others."""
     ours, *others = peers
     head = ["median (lowest - highest)", *peers, *(f"{ours} / {other}" for other in others)]
-    rows = [head, *(_row(runs, peers, name) for name in names(runs))]
+    return [head, *(_row(runs, peers, name) for name in names(runs))]
+
+
+def grown(runs: Sequence[Run]) -> Rows:
+    """A row for each size."""
+    shown = names(runs)
+    sizes = (
+        [f"{run.size:,} {run.axis}", *(number(run.figures[name]) for name in shown)] for run in runs if run.figures
+    )
+    return [["", *shown], *sizes]
+
+
+def plain(rows: Rows) -> str:
+    """A table for a terminal."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(_aligned(row, widths)).rstrip() for row in rows)
+
+
+def markdown(rows: Rows) -> str:
+    """A table of Markdown."""
+    head, *rest = rows
+    line = ["---", *("---:" for _ in head[1:])]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, line, *rest))
 
 
 def verdict(runs: Sequence[Run], ours: str, theirs: str, name: str) -> str:

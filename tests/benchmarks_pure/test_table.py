@@ -3,7 +3,7 @@
 import pytest
 
 from tests.benchmarks.figures import Run
-from tests.benchmarks.table import number, table, verdict
+from tests.benchmarks.table import compared, grown, markdown, number, plain, verdict
 
 RUNS = [
     Run(1, "ours", {"drain: sagas/s": 4_000.0, "5/s: p50 ms": 20.0}),
@@ -15,11 +15,17 @@ RUNS = [
 
 def test_the_table_has_medians_spreads_and_ratios() -> None:
     """Columns are aligned, a single value has no spread, and what was not measured is a dash."""
-    assert table(RUNS, ["ours", "theirs"]).splitlines() == [
+    assert plain(compared(RUNS, ["ours", "theirs"])).splitlines() == [
         "median (lowest - highest)                   ours  theirs       ours / theirs",
         "drain: sagas/s             5,000 (4,000 - 6,000)   1,000  5.00 (4.00 - 6.00)",
         "5/s: p50 ms                                 20.0       -                   -",
     ]
+
+
+def test_sizes_are_rows() -> None:
+    """In Markdown as well; a size that could not be measured is left out."""
+    runs = [Run(1, "ours", {"sagas/s": 10.0}, (), "pods", 2_000), Run(1, "ours", {}, ["no"], "pods", 3_000)]
+    assert markdown(grown(runs)).splitlines() == ["|  | sagas/s |", "| --- | ---: |", "| 2,000 pods | 10.0 |"]
 
 
 def test_the_verdict_is_a_ratio() -> None:

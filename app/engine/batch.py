@@ -1,6 +1,7 @@
 """A batch: records of some partitions, decided together and committed as one transaction."""
 
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any, Protocol
 
 from confluent_kafka import Message, TopicPartition
@@ -66,13 +67,17 @@ class Batch:
 
     def send(self, out: Out) -> None:
         """Adds an output; one that names no partition goes to that of the record in hand."""
-        partition = self.partition if out.partition is None else out.partition
-        self._begin()
-        self._lane.produce(self._full_name(out.topic), out.key, out.value, out.headers, partition)
+        if not self._begun:
+            self._begin()
+        topic, key, value, headers, partition = out
+        self._lane.produce(
+            self._full_name(topic), key, value, headers, self.partition if partition is None else partition
+        )
 
     def commit(self, held: Iterable[int], positions: list[TopicPartition], group: Any) -> None:
         """Adds what changed in the partitions held, and commits all of it; the stores are written once that is done."""
-        self._begin()
+        if not self._begun:
+            self._begin()
         changes = {number: self._stores[number].changes() for number in held}
         for number, changed in changes.items():
             for key, value in changed.documents[:-1]:
@@ -89,9 +94,8 @@ class Batch:
         self._lane.commit(positions, group, committed)
 
     def _begin(self) -> None:
-        if not self._begun:
-            self._begun = True
-            self._lane.begin()
+        self._begun = True
+        self._lane.begin()
 
     def _note_end(self, error: object, message: Message) -> None:
         if error is None:
@@ -104,7 +108,7 @@ class BatchContext:
     producer = None  # which the library asks for: outputs go to the batch
 
     def __init__(self, full_name: Callable[[str], str], changelog: str) -> None:
-        self.full_name = full_name
+        self.full_name = cache(full_name)  # asked for with every output, and there are few
         self.changelog = changelog
         self.now_ms = 0
         self.send: Callable[[Out], None] = _nowhere

@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 # No order id has a NUL byte, so no saga's key can be taken for one of these, or for one of the index.
 _COUNTS = b"\x00counts"
 
+_BARE_BYTES, _TIMES_DOCUMENT = 200, 5  # what a saga takes in memory, about, from the length of its document
+
 _NOTE_SECONDS = 60.0
 _STOOD_SECONDS = OLD_SECONDS / 2
 
@@ -46,13 +48,15 @@ class PartitionStore:
     """State by key (order id). What is set counts at once in memory, on disk once it was committed and saved.
 
     `changelog` is the identity of the partition that has it all: what is there of another one, or broken, is made anew.
-    `limit` is how many commands of a step may be outstanding at most.
+    `room` is how many bytes of memory saved sagas may take, `limit` how many commands of a step may be outstanding.
     """
 
-    def __init__(self, folder: Path, changelog: str, cached: int, limit: int) -> None:
+    def __init__(self, folder: Path, changelog: str, room: int, limit: int) -> None:
         self.folder = folder
         self.due_ms: int | None = None  # when somebody is due next, as last looked at
-        self._cached = cached
+        self._room = room
+        self._weights: dict[bytes, int] = {}  # bytes of memory, about, of what is in the cache
+        self._weight = 0  # of all of it
         self._cache: dict[bytes, Progress | None] = {}
         self._marks: dict[bytes, Marks] = {}  # of what is in the cache, as last counted
         self._before: dict[bytes, Progress | None] = {}  # of what was set since the last changes
@@ -75,6 +79,7 @@ class PartitionStore:
         if found is None and key not in self._cache:
             value = self._read(key)
             found = self._cache[key] = decode(value) if value is not None else None
+            self._weigh(key, len(value) if value is not None else 0)
         return found
 
     def set(self, key: bytes, progress: Progress | None) -> None:
@@ -146,9 +151,12 @@ class PartitionStore:
             self.index.change(key, marks_of(old) if was is None else was, marks)
             self._marks[key] = marks
             if new is not None:
-                documents.append((key, encode(new)))
+                document = encode(new)
+                documents.append((key, document))
+                self._weigh(key, len(document))
             elif old is not None:
                 documents.append((key, None))
+                self._weigh(key, 0)
         self._shrink()
         self._before.clear()
         self.gate.counted()
@@ -226,10 +234,21 @@ class PartitionStore:
         with told(self.folder):
             yield from scan(self._db, start, end)
 
+    def _weigh(self, key: bytes, length: int) -> None:
+        weight = _BARE_BYTES + _TIMES_DOCUMENT * length
+        self._weight += weight - self._weights.get(key, 0)
+        self._weights[key] = weight
+
     def _shrink(self) -> None:
-        excess = len(self._cache) - self._cached
-        if excess > 0:
-            for key in [key for key, _ in zip(self._cache, range(excess), strict=False)]:
-                if key not in self._before:
-                    del self._cache[key]
-                    self._marks.pop(key, None)
+        """Lets go of what was used longest ago, and is saved or about to be."""
+        excess, old = self._weight - self._room, []
+        for key in self._cache if excess > 0 else ():
+            if key not in self._before:
+                old.append(key)
+                excess -= self._weights[key]
+                if excess <= 0:
+                    break
+        for key in old:
+            del self._cache[key]
+            self._marks.pop(key, None)
+            self._weight -= self._weights.pop(key)

@@ -24,7 +24,7 @@ from topologies.orchestrate import orchestrate
 from topologies.order import ORDER
 
 PARTITIONS = 4
-_CACHED, _LIMIT = 100_000, 1_000_000
+_ROOM, _LIMIT = 24 << 20, 1_000_000
 _AT_ONCE = 4_000
 _START_MS = 1_800_000_000_000
 Written = tuple[str, bytes, bytes | None, Headers]
@@ -95,9 +95,7 @@ class _Owner:
     def __init__(self, folder: Path, topics: Topics) -> None:
         self.epoch, self.group, self.mark, self.restoring = 1, None, "", False
         self.positions = {(topics.full(topic), number): 0 for topic in topics.inputs for number in range(PARTITIONS)}
-        self.stores = {
-            number: PartitionStore(folder / str(number), "", _CACHED, _LIMIT) for number in range(PARTITIONS)
-        }
+        self.stores = {number: PartitionStore(folder / str(number), "", _ROOM, _LIMIT) for number in range(PARTITIONS)}
 
 
 class _Lane:

@@ -37,7 +37,7 @@ def store(tmp_path: Path) -> Iterator[PartitionStore]:
 
 def opened(folder: Path) -> PartitionStore:
     """A life of the store."""
-    return PartitionStore(folder / "0", "the changelog", cached=1000, limit=1)
+    return PartitionStore(folder / "0", "the changelog", room=1_000_000, limit=1)
 
 
 def keep(store: PartitionStore, progress: Progress, *keys: bytes) -> None:

@@ -31,10 +31,10 @@ class Stores:
         self.folder = folder
         self._open: list[PartitionStore] = []
 
-    def open(self, changelog: str = CHANGELOG, cached: int = 1000) -> PartitionStore:
+    def open(self, changelog: str = CHANGELOG, room: int = 1_000_000) -> PartitionStore:
         """The next life."""
         self.close()
-        self._open.append(PartitionStore(self.folder, changelog, cached, LIMIT))
+        self._open.append(PartitionStore(self.folder, changelog, room, LIMIT))
         return self._open[-1]
 
     def close(self) -> None:
@@ -193,16 +193,30 @@ def test_text_that_looks_like_a_due_time_is_none(stores: Stores) -> None:
 
 def test_the_cache_is_bounded(stores: Stores) -> None:
     """Memory holds what was used last, and disk has the rest."""
-    store = stores.open(cached=10)
+    store = stores.open(room=10_000)
     for batch in range(20):
         keep(store, **{f"{batch}-{index}": DONE for index in range(5)})
     assert len(store._cache) <= 10 + 5
     assert all(store.get(f"{batch}-{index}".encode()) == DONE for batch in range(20) for index in range(5))
 
 
+def test_long_sagas_take_the_room_of_many(stores: Stores) -> None:
+    """The bound is on memory: of sagas ten times as long a tenth is kept, and what was used last is among them."""
+    store, kept = stores.open(room=100_000), []
+    for note in ("x", "x" * 2_000):
+        facts = Facts("order", 1, "d", 0, {"note": note}, {})
+        keep(store, **{f"{len(note)}-{index}": Progress(1, Completed(facts, FAR)) for index in range(200)})
+        store.changes()
+        kept.append(len(store._cache))
+        assert store._weight == sum(store._weights.values()) <= 100_000
+        assert store._cache.keys() == store._weights.keys()
+    assert kept[0] > 8 * kept[1] > 0
+    assert list(store._cache)[-1] == b"2000-199"
+
+
 def test_reading_alone_does_not_fill_the_memory(stores: Stores) -> None:
     """Any number of duplicates, which change nothing, leaves the cache bounded."""
-    store = stores.open(cached=10)
+    store = stores.open(room=10_000)
     keep(store, **{f"k{index}": DONE for index in range(500)})
     for index in range(500):
         assert store.get(f"k{index}".encode()) == DONE
@@ -213,7 +227,7 @@ def test_reading_alone_does_not_fill_the_memory(stores: Stores) -> None:
 
 def test_the_cache_never_drops_what_is_not_saved(stores: Stores) -> None:
     """A batch larger than the cache is whole, before it is saved and after."""
-    store = stores.open(cached=3)
+    store = stores.open(room=3_000)
     for index in range(50):
         store.set(b"%d" % index, asked(index))
     assert all(store.get(b"%d" % index) == asked(index) for index in range(50))

@@ -140,7 +140,7 @@ class Flood:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.store = PartitionStore(folder, "changelog", 100, 1000)
+        self.store = PartitionStore(folder, "changelog", 20_000, 1000)
         self.turns = Turns(Versions((ORDER,)), 1)
         self.largest = 0
 

@@ -70,7 +70,8 @@ class Owner:
         self.positions = starts(committed, limits, kafka.changelog, events, decided)
         kafka.committed.update(self.positions)
         self.stores = {
-            number: PartitionStore(folder / str(number), CHANGELOG_ID, plan.cached, plan.limit) for number in numbers
+            number: PartitionStore(folder / str(number), CHANGELOG_ID, 1_000 * plan.cached, plan.limit)
+            for number in numbers
         }
         ends = {number: limits[kafka.changelog, number] for number in numbers}
         for number, store in self.stores.items():

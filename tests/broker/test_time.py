@@ -24,7 +24,7 @@ from tests.devkafka.support import until
 pytestmark = [pytest.mark.broker, pytest.mark.alone]
 TOLERANCE_MS = 250
 LOSSY = ("--lose", "0.15", "--fail", "0.1", "--duplicate", "0.05")
-RUSHED = {"SAGA_STEP_TIMEOUT": "1", "SAGA_STEP_ATTEMPTS": "50", "SAGA_DEADLINE": "4"}
+RUSHED = {"SAGA_STEP_TIMEOUT": "1", "SAGA_STEP_ATTEMPTS": "50", "SAGA_DEADLINE": "2.5"}
 KILLS = 4
 RESTORED = '"event": "restored"'
 

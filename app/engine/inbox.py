@@ -17,7 +17,7 @@ _MOST_BYTES = 32 << 20
 Read = tuple[Message, Headers | None, int]
 """A record, its headers, which the client makes anew each time that it is asked, and how many bytes it takes."""
 _HEADER_BYTES = 150  # that a header takes here besides its text
-_CHUNK = 200  # few enough that a chunk of the largest records there can be is bearable too
+_CHUNK = 20  # few enough that a chunk of the largest records there can be is bearable too
 
 
 class Inbox:

@@ -38,10 +38,13 @@ def draw(runs: Sequence[Run], file: Path) -> None:
     for plot, (axis, group) in zip(plots, axes, strict=True):
         for cost, label in _COSTS.items():
             plot.plot([run.size for run in group], [run.figures[cost] for run in group], marker="o", label=label)
+        sizes = [run.size for run in group]
         plot.set_xscale("log")
-        plot.set_ylim(bottom=0)
+        plot.set_xticks(sizes, [f"{size:,}" for size in sizes])
+        plot.minorticks_off()
         plot.set_xlabel(axis)
         plot.grid(alpha=0.3)
+    plots[0].set_yscale("log")
     plots[0].set_ylabel("CPU seconds per 1,000 sagas")
     plots[0].legend()
     figure.savefig(file, metadata={"Date": None})

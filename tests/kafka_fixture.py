@@ -1,4 +1,4 @@
-"""Fixtures for tests on a real Kafka: one broker for the whole run, and topic names of its own for each test."""
+"""Fixtures for tests on a real Kafka: a broker for each process of the run, topic names of its own for each test."""
 
 import os
 import secrets
@@ -11,7 +11,7 @@ from tests.faults.cluster import Cluster, cluster_of
 
 @pytest.fixture(scope="session")
 def kafka_cluster() -> Iterator[Cluster]:
-    """A Kafka of this run, started when first asked for, with a network before it that does as it is told."""
+    """A Kafka of this process, started when first asked for, with a network before it that does as it is told."""
     with cluster_of(1, seed=1) as found:
         yield found
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType, TopicMetadata
 
 from app.engine.errors import Ended, Refused
 from app.engine.folder import OLD_SECONDS
@@ -34,10 +34,10 @@ def create(
     client: dict[str, Any], topics: Topics, partitions: int, replicas: int, *, local: bool = False
 ) -> tuple[list[str], list[str]]:
     """Makes what is missing; what is there stays as it is. Returns (made, found there). Raises Refused."""
-    contact, there = _partitions(client, local=local)
+    contact, there = _there(client, local=local)
     admin = contact.admin
     wanted = {topics.full(topic): topic for topic in topics.all}
-    others = {there[name] for name in wanted if name in there}
+    others = {len(there[name].partitions) for name in wanted if name in there}
     if others - {partitions}:
         raise Refused(
             f"some of the topics have {max(others)} partitions already: all need the same number, for life, "
@@ -67,7 +67,7 @@ def check(client: dict[str, Any], topics: Topics, min_replicas: int, *, local: b
 
     `local` refuses brokers that send clients on to other computers.
     """
-    contact, counts = _partitions(client, local=local)
+    contact, there = _there(client, local=local)
     admin = contact.admin
     try:
         require(admin, Rights(topics, "").orchestrators_topics, _SECONDS)
@@ -76,11 +76,11 @@ def check(client: dict[str, Any], topics: Topics, min_replicas: int, *, local: b
         if why is None:
             raise
         raise Refused(why) from error
-    missing = [topics.full(topic) for topic in topics.all if topics.full(topic) not in counts]
+    missing = [topics.full(topic) for topic in topics.all if topics.full(topic) not in there]
     if missing:
         which = ", ".join(missing) if len(missing) < len(topics.all) else f"every topic of the prefix {topics.prefix!r}"
         raise Refused(f"missing on the brokers: {which}; {_CREATE}")
-    found = _found(admin, topics)
+    found = _found(admin, topics, there)
     numbers = {at.partitions for at in found.values()}
     if len(numbers) > 1:
         listed = ", ".join(f"{at.name} {at.partitions}" for at in found.values())
@@ -116,7 +116,8 @@ def _check_topic(topic: Topic, at: Found, min_replicas: int) -> None:
         )
 
 
-def _partitions(client: dict[str, Any], *, local: bool) -> tuple[Contact, dict[str, int]]:
+def _there(client: dict[str, Any], *, local: bool) -> tuple[Contact, dict[str, TopicMetadata]]:
+    """A client whose questions are answered, and the topics that there are."""
     try:
         contact = Contact(client)
         found = contact.first_answer(_SECONDS, local=local)
@@ -124,14 +125,13 @@ def _partitions(client: dict[str, Any], *, local: bool) -> tuple[Contact, dict[s
         raise Ended(str(error)) from error
     except Unanswered as error:
         raise Refused(str(error)) from error
-    return contact, {name: len(topic.partitions) for name, topic in found.topics.items()}
+    return contact, found.topics
 
 
-def _found(admin: AdminClient, topics: Topics) -> dict[Topic, Found]:
-    """All topics as they are, asked for together: one by one would be a good part of a start."""
+def _found(admin: AdminClient, topics: Topics, there: dict[str, TopicMetadata]) -> dict[Topic, Found]:
+    """All topics as they are; their settings are asked for together, as one by one is a good part of a start."""
     resources = {topic: ConfigResource(ResourceType.TOPIC, topics.full(topic)) for topic in topics.all}
     configs = admin.describe_configs(list(resources.values()), request_timeout=_SECONDS)
-    there = admin.list_topics(timeout=_SECONDS).topics
     found = {}
     for topic, resource in resources.items():
         name, config = topics.full(topic), {key: entry.value for key, entry in configs[resource].result().items()}

@@ -6,7 +6,7 @@ from typing import Any
 from tests.benchmarks.clients import Cluster, Sender, Trouble, header, reader, waiting
 from tests.benchmarks.messages import FINAL, OUTCOMES, Orders
 from tests.benchmarks.participants import participants
-from tests.benchmarks.processes import Processes
+from tests.benchmarks.processes import Processes, Spent
 
 _LINGER_MS = 1
 
@@ -18,11 +18,11 @@ def closed(
     with participants(cluster, orders, _LINGER_MS):
         loop = _Loop(cluster, orders, count)
         waiting(loop.consumer, 0.2)  # so that its connections are made before the clock runs
-        cpu, broker_cpu = tested.cpu_seconds(), broker.cpu_seconds()
+        spent = Spent(tested, broker)
         started = time.monotonic()
         loop.run(in_flight, started + timeout)
         seconds = time.monotonic() - started
-        cpu, broker_cpu = tested.cpu_seconds() - cpu, broker.cpu_seconds() - broker_cpu
+        costs = spent.on(count)
         loop.consumer.close()
     return {
         "test": "closed",
@@ -30,9 +30,7 @@ def closed(
         "in_flight": in_flight,
         "seconds": seconds,
         "sagas_per_s": count / seconds,
-        "cpu_s_per_1000": cpu * 1_000 / count,
-        "broker_cpu_s_per_1000": broker_cpu * 1_000 / count,
-        "peak_mib": tested.peak_mib(),
+        **costs,
     }
 
 

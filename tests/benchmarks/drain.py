@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.benchmarks.clients import Cluster, Sender, Trouble, header, reader, waiting
 from tests.benchmarks.messages import COMMANDS, OUTCOMES, Orders, Phase, phases
-from tests.benchmarks.processes import Processes
+from tests.benchmarks.processes import Processes, Spent
 
 
 class Drain:
@@ -24,18 +24,16 @@ class Drain:
         """Takes so many orders through all phases. Raises Trouble when that is not done in time."""
         waiting(self._consumer, 0.2)  # so that its connections are made before the clock runs
         planned = phases(orders, count)
-        cpu, broker_cpu = self._tested.cpu_seconds(), self._broker.cpu_seconds()
+        spent = Spent(self._tested, self._broker)
         seconds = {phase.name: self._take(phase) for phase in planned}
-        cpu, broker_cpu = self._tested.cpu_seconds() - cpu, self._broker.cpu_seconds() - broker_cpu
+        costs = spent.on(count)
         self._consumer.close()
         return {
             "test": "drain",
             "orders": count,
             "seconds": {name: round(took, 3) for name, took in seconds.items()},
             "sagas_per_s": count / sum(seconds.values()),
-            "cpu_s_per_1000": cpu * 1_000 / count,
-            "broker_cpu_s_per_1000": broker_cpu * 1_000 / count,
-            "peak_mib": self._tested.peak_mib(),
+            **costs,
         }
 
     def _take(self, phase: Phase) -> float:

@@ -51,6 +51,16 @@ def ratio(runs: Sequence[Run], ours: str, theirs: str, name: str) -> Spread | No
     return spread(own[number] / other[number] for number in own.keys() & other.keys() if other[number])
 
 
+def of_load(result: Mapping[str, float]) -> dict[str, float]:
+    """The figures, by name, of what a driver says of a drain or a closed loop."""
+    return {
+        "sagas/s": result["sagas_per_s"],
+        "CPU s per 1,000": result["cpu_s_per_1000"],
+        "broker CPU s per 1,000": result["broker_cpu_s_per_1000"],
+        "peak memory MiB": result["peak_mib"],
+    }
+
+
 def names(runs: Iterable[Run]) -> list[str]:
     """The names of all figures, as they first came."""
     return list(dict.fromkeys(name for run in runs for name in run.figures))

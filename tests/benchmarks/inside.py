@@ -20,10 +20,10 @@ from app.wire.envelope import Headers
 from app.wire.partition import partition_of
 from app.wire.topics import Topics
 from tests.benchmarks.messages import Orders, Record, phases
+from tests.benchmarks.site import PARTITIONS
 from topologies.orchestrate import orchestrate
 from topologies.order import ORDER
 
-PARTITIONS = 4
 _ROOM, _LIMIT = 24 << 20, 1_000_000
 _AT_ONCE = 4_000
 _START_MS = 1_800_000_000_000

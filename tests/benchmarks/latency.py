@@ -10,7 +10,7 @@ from tests.benchmarks.clients import Cluster, Sender, header, reader, waiting
 from tests.benchmarks.figures import percentile
 from tests.benchmarks.messages import FINAL, OUTCOMES, Orders
 from tests.benchmarks.participants import participants
-from tests.benchmarks.processes import Processes
+from tests.benchmarks.processes import Processes, Spent
 
 _LAST_SECONDS = 15.0  # waited for the last outcomes
 
@@ -57,18 +57,18 @@ class Pace:
         """When, by the performance counter, an order is placed."""
         return self.started + number / self._rate
 
-    def place(self, sender: Sender, orders: Orders, tested: Processes, broker: Processes) -> tuple[float, float]:
-        """Places all orders, each when it is due; returns the processor seconds of the orchestrator and the broker."""
+    def place(self, sender: Sender, orders: Orders, tested: Processes, broker: Processes) -> dict[str, float]:
+        """Places all orders, each when it is due; returns what was spent on the measured ones."""
         records = [orders.place(number) for number in range(self.count)]
-        cpu, broker_cpu = tested.cpu_seconds(), broker.cpu_seconds()
+        spent = Spent(tested, broker)
         self.started = time.perf_counter()
         for number, record in enumerate(records):
             time.sleep(max(0.0, self.due(number) - time.perf_counter()))
             if number == self.skipped:
-                cpu, broker_cpu = tested.cpu_seconds(), broker.cpu_seconds()
+                spent = Spent(tested, broker)
             sender.send(record)
         sender.flush()
-        return tested.cpu_seconds() - cpu, broker.cpu_seconds() - broker_cpu
+        return spent.on(self.count - self.skipped)
 
 
 def latency(cluster: Cluster, orders: Orders, pace: Pace, tested: Processes, broker: Processes) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def latency(cluster: Cluster, orders: Orders, pace: Pace, tested: Processes, bro
         outcomes = Outcomes(reader(cluster, (OUTCOMES,), "end"), orders, pace.count)
         outcomes.start()
         sender = Sender(cluster, linger_ms=0)
-        cpu, broker_cpu = pace.place(sender, orders, tested, broker)
+        costs = pace.place(sender, orders, tested, broker)
         outcomes.finish(_LAST_SECONDS)
     measured = range(pace.skipped, pace.count)
     took = sorted(1_000 * (outcomes.at[number] - pace.due(number)) for number in measured if number in outcomes.at)
@@ -86,9 +86,7 @@ def latency(cluster: Cluster, orders: Orders, pace: Pace, tested: Processes, bro
         "orders": pace.count,
         "missing": len(measured) - len(took),
         **{f"{name}_ms": percentile(took, share) for name, share in _SHARES.items()},
-        "cpu_s_per_1000": cpu * 1_000 / len(measured),
-        "broker_cpu_s_per_1000": broker_cpu * 1_000 / len(measured),
-        "peak_mib": tested.peak_mib(),
+        **costs,
     }
 
 

@@ -11,7 +11,7 @@ from tests.benchmarks.figures import Run
 from tests.benchmarks.messages import RESERVATION_COMMANDS, Orders
 from tests.benchmarks.peers import Peer, Process
 from tests.benchmarks.processes import Processes
-from tests.benchmarks.rounds import Ground, Say
+from tests.benchmarks.rounds import Ground, Say, turned
 from tests.benchmarks.site import Site
 
 _FIRST_SECONDS = 120.0
@@ -92,7 +92,7 @@ def fill(site: Site, count: int) -> None:
 def starts(rounds: int, peers: Sequence[Peer], ground: Ground, live: int, say: Say) -> Iterator[Run]:
     """The runs of some rounds, in each of which every orchestrator starts with so many sagas in its state."""
     for number in range(1, rounds + 1):
-        for peer in peers if number % 2 else reversed(peers):
+        for peer in turned(peers, number):
             lives = Lives(peer, ground.site(number, peer, "starts"), live)
             wrong = []
             try:

@@ -1,6 +1,6 @@
 """Rounds: in each, every orchestrator alone does the same, on the same broker; the order turns with every round."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import isnan
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.benchmarks.clients import Trouble
 from tests.benchmarks.cost import Written, written
-from tests.benchmarks.figures import Run
+from tests.benchmarks.figures import Run, of_load
 from tests.benchmarks.peers import Driver, Peer, running
 from tests.benchmarks.site import Site
 
@@ -58,8 +58,13 @@ def play(plan: Plan, peers: Sequence[Peer], driver: Driver, ground: Ground, say:
     first = run(0, peers[0], replace(plan, rates=_BROKER_WARM_UP if plan.rates else ()))
     yield replace(first, figures={})
     for number in range(1, plan.rounds + 1):
-        for peer in peers if number % 2 else reversed(peers):
+        for peer in turned(peers, number):
             yield run(number, peer, plan)
+
+
+def turned(peers: Sequence[Peer], number: int) -> Iterable[Peer]:
+    """In which order they are measured in a round, so that none is always the first."""
+    return peers if number % 2 else reversed(peers)
 
 
 class _Playing:
@@ -112,10 +117,8 @@ class _Playing:
         return self._driver.measure("closed", self._site, [pid], **options)
 
     def _note_load(self, name: str, result: dict[str, Any]) -> None:
-        self._note(f"{name}: sagas/s", result["sagas_per_s"])
-        self._note(f"{name}: CPU s per 1,000", result["cpu_s_per_1000"])
-        self._note(f"{name}: broker CPU s per 1,000", result["broker_cpu_s_per_1000"])
-        self._note(f"{name}: peak memory MiB", result["peak_mib"])
+        for figure, value in of_load(result).items():
+            self._note(f"{name}: {figure}", value)
         self._say(f"{name}: {result['orders']:,} orders, {result['sagas_per_s']:,.0f} sagas/s")
 
     def _note_cost(self, name: str, before: Written, sagas: int) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 
 from tests.benchmarks.clients import Trouble
-from tests.benchmarks.figures import Run
+from tests.benchmarks.figures import Run, of_load
 from tests.benchmarks.lives import PATIENT, fill
 from tests.benchmarks.peers import PRODUCT, Driver, Process
 from tests.benchmarks.rounds import Ground, Say
@@ -66,13 +66,7 @@ def _measure(size: Size, driver: Driver, site: Site) -> Run:
             done = driver.measure("drain", at, pids, orders=_ORDERS, lines=size.lines, freeze="true", timeout=150)
     except Trouble as trouble:
         return Run(1, PRODUCT.name, {}, [str(trouble)], size.axis, size.value)
-    figures = {
-        "sagas/s": done["sagas_per_s"],
-        "CPU s per 1,000": done["cpu_s_per_1000"],
-        "broker CPU s per 1,000": done["broker_cpu_s_per_1000"],
-        "peak memory MiB": done["peak_mib"],
-    }
-    return Run(1, PRODUCT.name, figures, (), size.axis, size.value)
+    return Run(1, PRODUCT.name, of_load(done), (), size.axis, size.value)
 
 
 @contextmanager

@@ -86,9 +86,9 @@ def test_missing_topics_are_made_and_the_others_left_alone(place: Place) -> None
 def test_two_that_make_topics_at_the_same_time_agree(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """A topic that another one made in between is there, and no reason to fail."""
     place.create_one("order.requests", 2)
-    found_before = admin._partitions(place.client, local=False)
+    found_before = admin._there(place.client, local=False)
     found_before[1].pop(place.full("order.requests"))
-    monkeypatch.setattr(admin, "_partitions", lambda *_, **__: found_before)
+    monkeypatch.setattr(admin, "_there", lambda *_, **__: found_before)
     made, there = admin.create(place.client, place.topics, 2, 1)
     assert there == [place.full("order.requests")]
     assert len(made) == len(place.topics.all) - 1

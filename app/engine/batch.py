@@ -1,6 +1,6 @@
 """A batch: records of some partitions, decided together and committed as one transaction."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cache
 from typing import Any, Protocol
 
@@ -8,7 +8,7 @@ from confluent_kafka import Message, TopicPartition
 
 from app.engine.gate import Gate
 from app.engine.lanes import Lane
-from app.engine.store import PartitionStore
+from app.engine.store import Changes, PartitionStore
 from app.saga.state import Progress
 from app.wire.writer import Out
 
@@ -57,7 +57,8 @@ class Batch:
         self._stores = stores
         self._full_name = full_name
         self._changelog = changelog
-        self._ends: dict[int, int] = {}
+        self._changes: dict[int, Changes] = {}
+        self._ends: dict[int, int] = {}  # of the changelog's partitions, behind what was added
         self._begun = False
         self.partition = -1  # that of the record in hand
 
@@ -74,19 +75,22 @@ class Batch:
             self._full_name(topic), key, value, headers, self.partition if partition is None else partition
         )
 
-    def commit(self, held: Iterable[int], positions: list[TopicPartition], group: Any) -> None:
-        """Adds what changed in the partitions held, and commits all of it; the stores are written once that is done."""
-        if not self._begun:
-            self._begin()
-        changes = {number: self._stores[number].changes() for number in held}
-        for number, changed in changes.items():
-            for key, value in changed.documents[:-1]:
-                self._lane.produce(self._changelog, key, value, (), number)
-            for key, value in changed.documents[-1:]:
-                self._lane.produce(self._changelog, key, value, (), number, self._note_end)
+    def settle(self) -> None:
+        """Adds what changed in the partition in hand, in which nothing more is to happen: it is sent meanwhile."""
+        self._begin()
+        number = self.partition
+        changed = self._changes[number] = self._stores[number].changes()
+        for key, value in changed.documents[:-1]:
+            self._lane.produce(self._changelog, key, value, (), number)
+        for key, value in changed.documents[-1:]:
+            self._lane.produce(self._changelog, key, value, (), number, self._note_end)
+
+    def commit(self, positions: list[TopicPartition], group: Any) -> None:
+        """Commits all of it; the stores are written once that is done."""
+        self._begin()
 
         def committed() -> None:
-            for number, changed in changes.items():
+            for number, changed in self._changes.items():
                 if changed:
                     store = self._stores[number]
                     store.save(changed, self._ends[number] if changed.documents else store.offset)
@@ -94,8 +98,9 @@ class Batch:
         self._lane.commit(positions, group, committed)
 
     def _begin(self) -> None:
-        self._begun = True
-        self._lane.begin()
+        if not self._begun:
+            self._begun = True
+            self._lane.begin()
 
     def _note_end(self, error: object, message: Message) -> None:
         if error is None:

@@ -70,11 +70,13 @@ class Clients:
             "allow.auto.create.topics": False,
             # Nothing else tells that a topic was deleted, or has more partitions.
             "topic.metadata.refresh.interval.ms": int(self.session_timeout * 1000 / 6),
-            "fetch.queue.backoff.ms": 10,
-            # A partition that has enough read ahead is left out of a fetch, and of all that comes until that one ends.
+            # With so many waiting, in all partitions, nothing is fetched for a while: it would be decided no sooner,
+            # and each fetch costs the brokers. With fewer, what comes alone would wait too; and more would be a way to
+            # fill memory, as of keys and headers the client only counts that they are there.
+            "queued.min.messages": 30,
+            "fetch.queue.backoff.ms": 15,
+            # A partition is left out of a fetch if enough was waiting then, and of all that comes until that one ends.
             "fetch.wait.max.ms": 50,
-            # Of keys and headers the client only counts that they are there: more would be a way to fill memory.
-            "queued.min.messages": 200,
             "queued.max.messages.kbytes": 65_536,
             "statistics.interval.ms": 0,
         }
@@ -87,8 +89,9 @@ class Clients:
                 "transactional.id": f"{self.group}.{self.instance}.{number}",
                 "transaction.timeout.ms": int(self.transaction_timeout * 1000),
                 "compression.type": self.compression,
-                # While a batch is decided its records gather; the commit, which follows at once, ends the waiting.
-                "linger.ms": 50,
+                # A batch decides one partition after the other: the records of one gather for so long, and are sent
+                # while the next one is decided. The commit ends the waiting.
+                "linger.ms": 5,
                 "partitioner": "murmur2",
                 "queue.buffering.max.messages": 1_000_000,
                 "queue.buffering.max.kbytes": 1_048_576,

@@ -1,6 +1,6 @@
 """What sagas wait for besides messages: the time, and room at a participant."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from typing import Protocol
 
 from app.engine.batch import Batch, KeyState
@@ -34,36 +34,35 @@ class Duties:
         """When (ms since 1970) there is something to do again, as far as is known now."""
         return min((store.next_ms() for store in self._own.stores.values()), default=None)
 
-    def see_to(self, batch: Batch, busy: Set[int], positions: Mapping[Place, int], now_ms: int) -> frozenset[int]:
-        """Does what is to be done in partitions that aren't busy; returns those in which something was."""
+    def see_to(self, batch: Batch, ahead: Mapping[Place, int], now_ms: int) -> bool:
+        """Does what is to be done in the partition in hand, and tells whether there was anything.
+
+        `ahead` are positions of its inputs that are as good as read, but not noted.
+        """
         if self._keeper is None:
-            return frozenset()
-        most = 1 + _MOST // max(1, len(self._own.stores))
-        touched = set()
-        for number, store in self._own.stores.items():
-            if number in busy:
-                continue
-            store.look_ahead(now_ms)
-            batch.partition = number
-            until = self._until(number, positions, now_ms)
-            for due_ms, key in store.due(until, most):
-                touched.add(number)
-                _send(batch, self._keeper.expire(key.decode(), due_ms, KeyState(store, key), now_ms))
-            for step, key in store.let_in(now_ms, most):
-                touched.add(number)
-                _send(batch, self._keeper.admit(key.decode(), step, KeyState(store, key), now_ms))
-        return frozenset(touched)
+            return False
+        number = batch.partition
+        store, most, touched = self._own.stores[number], 1 + _MOST // len(self._own.stores), False
+        store.look_ahead(now_ms)
+        until = self._until(number, ahead, now_ms)
+        for due_ms, key in store.due(until, most):
+            touched = True
+            _send(batch, self._keeper.expire(key.decode(), due_ms, KeyState(store, key), now_ms))
+        for step, key in store.let_in(now_ms, most):
+            touched = True
+            _send(batch, self._keeper.admit(key.decode(), step, KeyState(store, key), now_ms))
+        return touched
 
     def clear(self) -> None:
         """Forgets what was seen of partitions that go to others."""
         self._horizon.clear()
 
-    def _until(self, number: int, positions: Mapping[Place, int], now_ms: int) -> int:
+    def _until(self, number: int, ahead: Mapping[Place, int], now_ms: int) -> int:
         """Up to when a partition's due times may be seen to: nothing older may be left to be read."""
         first = self._own.stores[number].timers.next_ms()
         if first is None or first > now_ms:
             return 0
-        until = self._horizon.until(number, positions)
+        until = self._horizon.until(number, {**self._own.positions, **ahead})
         if until < first:
             self._horizon.look(self._own.positions, now_ms)
         return min(now_ms, until)

@@ -1,7 +1,7 @@
 """Records that were read and are not decided yet, by partition."""
 
 from collections import defaultdict
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from typing import cast
 
 from confluent_kafka import KafkaError, KafkaException, Message
@@ -30,10 +30,7 @@ class Inbox:
         self._records: dict[int, list[Read]] = defaultdict(list)
         self._bytes = 0
         self.waiting = 0
-        self.ends: dict[Place, int] = {}  # where partitions were last seen to end, markers of transactions counted
-
-    def __contains__(self, partition: int) -> bool:
-        return partition in self._records
+        self._ends: dict[int, dict[Place, int]] = defaultdict(dict)  # where inputs were last seen to end, by partition
 
     @property
     def full(self) -> bool:
@@ -79,10 +76,21 @@ class Inbox:
             self.waiting += len(records)
             self._bytes += sum(size for _, _, size in records)
 
+    def ahead(self, numbers: Iterable[int]) -> dict[Place, int]:
+        """Where inputs of these partitions end, if there was nothing to the end but markers of transactions."""
+        positions = self._own.positions
+        return {
+            place: end
+            for number in numbers
+            if number not in self._records
+            for place, end in self._ends.get(number, {}).items()
+            if end > positions.get(place, end)
+        }
+
     def clear(self) -> None:
         """Forgets all: it is read again by the next owner."""
         self._records.clear()
-        self.ends.clear()
+        self._ends.clear()
         self.waiting = self._bytes = 0
 
     def _fetch(self, seconds: float) -> list[Read]:
@@ -107,7 +115,8 @@ class Inbox:
             if message.topic() is None:  # of the consumer as a whole
                 raise KafkaException(error)
             raise Ended(f"{message.topic()}[{message.partition()}] can't be read on: {error.str()}")
-        self.ends[cast("str", message.topic()), cast("int", message.partition())] = cast("int", message.offset())
+        number = cast("int", message.partition())
+        self._ends[number][cast("str", message.topic()), number] = cast("int", message.offset())
 
 
 def _read(message: Message) -> Read:

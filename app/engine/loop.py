@@ -118,7 +118,7 @@ class Loop:
         if self._inbox.waiting:
             return 0
         due = self._duties.next_ms()
-        most = _QUIET_SECONDS if self._ahead(frozenset()) else _IDLE_SECONDS
+        most = _QUIET_SECONDS if self._inbox.ahead(self._own.stores) else _IDLE_SECONDS
         return most if due is None else min(max((due - self._clock()) / 1000, _LOOK_SECONDS), most)
 
     def _begin(self, lane: Lane, executors: Mapping[str, Executor]) -> None:
@@ -128,15 +128,22 @@ class Loop:
         now, positions, group = self._clock(), self._own.positions, self._own.group
         batch = Batch(lane, self._own.stores, self._context.full_name, self._context.changelog)
         self._context.enter(batch, now)
-        changed = self._decide(batch, self._inbox.take(busy), executors)
-        positions.update(changed)
-        touched = self._duties.see_to(batch, busy, positions | self._ahead(busy), now)
-        changed |= {place: positions[place] for place in self._any_place(touched - _numbers(changed))}
-        changed |= self._catch_up(busy, _numbers(changed))
+        taken, end = self._inbox.take(busy), time.monotonic() + _MOST_SECONDS
+        changed: dict[Place, int] = {}
+        for number in [*taken, *(self._own.stores.keys() - taken.keys() - busy)]:
+            batch.partition = number
+            read = self._decide(number, taken.get(number, []), executors, end)
+            positions.update(read)
+            if self._duties.see_to(batch, self._inbox.ahead((number,)), now) and not read:
+                read = self._any_place(number)
+            if read:
+                batch.settle()
+                changed.update(read)
+        changed.update(self._catch_up(busy, _numbers(changed)))
         if changed:
             positions.update(changed)
             self._held[lane] = _numbers(changed)
-            batch.commit(self._held[lane], _offsets(changed, str(self._own.mark)), group)
+            batch.commit(_offsets(changed, str(self._own.mark)), group)
 
     def _watch(self) -> None:
         """A store that nothing happens to is as whole as any other."""
@@ -146,44 +153,33 @@ class Loop:
                 store.watch()
 
     def _decide(
-        self, batch: Batch, taken: dict[int, list[Read]], executors: Mapping[str, Executor]
+        self, number: int, records: list[Read], executors: Mapping[str, Executor], end: float
     ) -> dict[Place, int]:
-        """Decides the records for which there is time; returns the positions behind them."""
+        """Decides a partition's records for which there is time; returns the positions behind them."""
         read: dict[Place, int] = {}
-        end = time.monotonic() + _MOST_SECONDS
-        for number, records in taken.items():
-            batch.partition = number
-            done = 0
-            while done < len(records) and time.monotonic() < end:
-                message, headers, _ = records[done]
-                topic, offset = cast("str", message.topic()), cast("int", message.offset())
-                set_message_context(MessageContext(topic, number, offset, 0))
-                executors[topic](message.value(), message.key(), message.timestamp()[1], headers)
-                read[topic, number] = offset + 1
-                done += 1
-            self._inbox.put_back(number, records[done:])
+        done = 0
+        while done < len(records) and time.monotonic() < end:
+            message, headers, _ = records[done]
+            topic, offset = cast("str", message.topic()), cast("int", message.offset())
+            set_message_context(MessageContext(topic, number, offset, 0))
+            executors[topic](message.value(), message.key(), message.timestamp()[1], headers)
+            read[topic, number] = offset + 1
+            done += 1
+        self._inbox.put_back(number, records[done:])
         return read
 
-    def _any_place(self, numbers: Set[int]) -> list[Place]:
-        """Of partitions where no record was decided, some input: its position makes the broker check who owns them."""
-        return [next(place for place in self._own.positions if place[1] == number) for number in numbers]
+    def _any_place(self, number: int) -> dict[Place, int]:
+        """Of a partition where no record was decided, some input: its position makes the broker check who owns it."""
+        return next({place: position} for place, position in self._own.positions.items() if place[1] == number)
 
-    def _catch_up(self, busy: frozenset[int], active: frozenset[int]) -> dict[Place, int]:
-        """What is ahead: of what is committed anyway, and of everything once it is quiet. In a transaction, as
-        an offset that is committed outside of one can take the group back behind what another transaction committed."""
+    def _catch_up(self, busy: Set[int], active: Set[int]) -> dict[Place, int]:
+        """What is ahead, so that the lag is seen to be 0: of what is committed anyway, and of everything once it is
+        quiet. In a transaction, as an offset that is committed outside of one can take the group back behind what
+        another transaction committed."""
         if active:
             self._active = time.monotonic()
         quiet = time.monotonic() - self._active > _QUIET_SECONDS
-        return {place: end for place, end in self._ahead(busy).items() if quiet or place[1] in active}
-
-    def _ahead(self, busy: frozenset[int]) -> dict[Place, int]:
-        """Positions that would step over markers of transactions alone, so that the lag is seen to be 0."""
-        positions = self._own.positions
-        return {
-            place: end
-            for place, end in self._inbox.ends.items()
-            if end > positions.get(place, end) and place[1] not in busy and place[1] not in self._inbox
-        }
+        return self._inbox.ahead(self._own.stores.keys() - busy if quiet else active)
 
 
 def _numbers(places: Iterable[Place]) -> frozenset[int]:

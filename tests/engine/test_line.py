@@ -76,7 +76,10 @@ def test_a_batch_without_documents_saves_what_it_did_to_the_index(tmp_path: Path
     store = opened(tmp_path)
     keep(store, WAITS, b"first", b"second")
     assert store.index.next_in_queue(STEP) == b"first"
-    Batch(cast("Any", AtOnce()), {0: store}, str, "saga.state").commit([0], [], None)
+    batch = Batch(cast("Any", AtOnce()), {0: store}, str, "saga.state")
+    batch.partition = 0
+    batch.settle()
+    batch.commit([], None)
     offset = store.offset
     store.close()
     again = opened(tmp_path)

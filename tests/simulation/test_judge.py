@@ -29,7 +29,7 @@ def hard(seed: int) -> Plan:
         short=True,
         whims=Whims(refuse=0.1, fail=0.1, fail_for_good=0.02, drop=0.05, lose=0.05, duplicate=0.1, slow=0.3),
         people=People(cancel=0.1, again=0.1, conflict=0.05, operate=0.05, see_to_stuck=0.5, poison=0.2, astray=0.05),
-        hardship=Hardship(crash_every=300, absent_ms=20_000, lost_writes=0.3),
+        hardship=Hardship(crash_every=100, absent_ms=20_000, lost_writes=0.3),
         outages=(Outage("payment", START_MS + 1_000, START_MS + MINUTE_MS),),
     )
 

@@ -144,6 +144,10 @@ class Loop:
             positions.update(changed)
             self._held[lane] = _numbers(changed)
             batch.commit(_offsets(changed, str(self._own.mark)), group)
+            # The next one is on another lane, if there is one: until this one's markers are written the broker has
+            # what follows on it wait, and the client asks again only a while later.
+            self._lanes.remove(lane)
+            self._lanes.append(lane)
 
     def _watch(self) -> None:
         """A store that nothing happens to is as whole as any other."""

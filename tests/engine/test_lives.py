@@ -113,6 +113,34 @@ def test_slow_records_are_committed_bit_by_bit(place: Place) -> None:
     assert transactions >= SLOW_RECORDS * SLOW_SECONDS // 2
 
 
+def test_lanes_take_turns(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a while after a commit the broker still writes its markers, and has the next one of the same id wait."""
+    place.create()
+    used: list[Lane] = []
+    begin = Lane.begin
+
+    def begun(lane: Lane) -> None:
+        used.append(lane)
+        begin(lane)
+
+    monkeypatch.setattr(Lane, "begin", begun)
+    with place.owner() as owner:
+        owner.start()
+        loop, context = looping(owner)
+
+        def echo(value: bytes, key: bytes, *_: object) -> None:
+            context.send(Out("saga.dead-letters", key, value, ()))
+
+        executors = {place.full(topic.name): echo for topic in place.topics.inputs}
+        for written in range(1, 4):
+            place.write("order.requests", 1)
+            while owner.own.positions.get((place.full("order.requests"), 0), 0) < written:
+                loop.turn(executors)
+            loop.finish()
+    assert len(used) >= 3
+    assert all(one is not other for one, other in pairwise(used))
+
+
 @pytest.mark.parametrize("part", ("value", "key", "headers"))
 def test_reading_ahead_is_bounded_in_bytes(place: Place, part: str) -> None:
     """A flood of the largest records there can be fills no memory, whichever part is large; it waits at the brokers."""

@@ -78,6 +78,7 @@ class Clients:
             # A partition is left out of a fetch if enough was waiting then, and of all that comes until that one ends.
             "fetch.wait.max.ms": 50,
             "queued.max.messages.kbytes": 65_536,
+            "fetch.message.max.bytes": 131_072,  # of each partition at a time, as compressed: in memory it is much more
             "statistics.interval.ms": 0,
         }
 

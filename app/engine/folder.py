@@ -21,7 +21,7 @@ OLD_SECONDS = 6 * 3600.0
 
 _CHANGELOG = b"\x00changelog-id"
 _LAYOUT = "3"  # of what is kept beside the sagas
-_WRITE_BUFFER_BYTES = 16 << 20
+_WRITE_BUFFER_BYTES = 8 << 20
 _BROKEN = "BROKEN"  # a file of this name in the folder: what is there can't be read
 _ADVICE = {
     "No space left on device": "make room there, or set SAGA_STATE_DIR to a folder with more",

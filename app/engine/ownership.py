@@ -29,7 +29,7 @@ from app.reach.passing import FRESH
 from app.wire.topics import EVENTS, STATE, Topics
 
 log = logging.getLogger(__name__)
-_ROOM = 96 << 20  # bytes for sagas in memory, over all partitions
+_ROOM = 48 << 20  # bytes for sagas in memory, over all partitions
 
 
 class Lost(Ended):

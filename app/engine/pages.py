@@ -19,7 +19,7 @@ from app.saga.facts import fact
 
 _PAGE = b"\x00page"
 _KEPT = 4096  # pages; if the list of files is older than so many, files that it names are gone
-_FULL_BYTES = 1 << 20  # RocksDB's log takes 16 times as much
+_FULL_BYTES = 1 << 19  # RocksDB's log takes 16 times as much
 _RECORD_BYTES = 200  # what a record takes besides its value, at most
 _NUMBER = slice(len(_PAGE), None)
 

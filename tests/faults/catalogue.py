@@ -294,14 +294,15 @@ _DISK = {
     "62": row(
         "killed for its memory",
         "engine.test_store::test_the_cache_is_bounded",
-        without="the cache counts sagas, not bytes: very large orders are not bounded in bytes yet",
+        "engine.test_lives::test_reading_ahead_is_bounded_in_bytes",
+        "engine.test_lives::test_the_client_reads_ahead_no_more_than_it_must",
     ),
 }
 
 _LOAD = {
     "63": row(
         "a hot key or partition",
-        "engine.test_duties::test_busy_partitions_are_left_alone",
+        "simulation.test_judge::test_without_a_bug_nothing_is_found",
         without="what one order's partition costs the others is measured by nobody yet",
     ),
     "64": row(

@@ -68,7 +68,7 @@ class Batch:
 
     def send(self, out: Out) -> None:
         """Adds an output; one that names no partition goes to that of the record in hand."""
-        if not self._begun:
+        if not self._begun:  # asked here too, as a call takes longer, and there are many outputs
             self._begin()
         topic, key, value, headers, partition = out
         self._lane.produce(
@@ -88,14 +88,13 @@ class Batch:
     def commit(self, positions: list[TopicPartition], group: Any) -> None:
         """Commits all of it; the stores are written once that is done."""
         self._begin()
+        self._lane.commit(positions, group, self._save)
 
-        def committed() -> None:
-            for number, changed in self._changes.items():
-                if changed:
-                    store = self._stores[number]
-                    store.save(changed, self._ends[number] if changed.documents else store.offset)
-
-        self._lane.commit(positions, group, committed)
+    def _save(self) -> None:
+        for number, changed in self._changes.items():
+            if changed:
+                store = self._stores[number]
+                store.save(changed, self._ends[number] if changed.documents else store.offset)
 
     def _begin(self) -> None:
         if not self._begun:

@@ -29,7 +29,7 @@ from app.reach.passing import FRESH
 from app.wire.topics import EVENTS, STATE, Topics
 
 log = logging.getLogger(__name__)
-_ROOM = 48 << 20  # bytes for sagas in memory, over all partitions
+ROOM = 48 << 20  # bytes for sagas in memory, over all partitions
 
 
 class Lost(Ended):
@@ -156,7 +156,7 @@ class Ownership:
                 raise Ended(f"the first offset of {tp.topic}[{tp.partition}] could not be committed: {tp.error.str()}")
 
     def _open(self, changelog_id: str, numbers: list[int], limits: dict[Place, tuple[int, int]]) -> None:
-        folder, room = self._clients.state_dir / self._clients.group, _ROOM // len(numbers)
+        folder, room = self._clients.state_dir / self._clients.group, ROOM // len(numbers)
         limit = self._policy.step_limit
         self.stores = {
             number: PartitionStore(folder / str(number), part_of(changelog_id, number), room, limit)

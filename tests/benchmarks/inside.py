@@ -12,7 +12,7 @@ from app.engine.application import SagaApplication
 from app.engine.clients import Clients
 from app.engine.horizon import Horizon
 from app.engine.loop import Loop
-from app.engine.ownership import Policy
+from app.engine.ownership import ROOM, Policy
 from app.engine.store import PartitionStore
 from app.engine.turn import Turns
 from app.saga.versions import Versions
@@ -24,7 +24,7 @@ from tests.benchmarks.site import PARTITIONS
 from topologies.orchestrate import orchestrate
 from topologies.order import ORDER
 
-_ROOM, _LIMIT = 24 << 20, 1_000_000
+_ROOM, _LIMIT = ROOM // PARTITIONS, 1_000_000
 _AT_ONCE = 4_000
 _START_MS = 1_800_000_000_000
 Written = tuple[str, bytes, bytes | None, Headers]

@@ -7,8 +7,9 @@ from typing import Any, cast
 import orjson
 import pytest
 
-from app.engine.batch import Batch
+from app.engine.batch import Batch, BatchContext
 from app.engine.duties import Duties
+from app.engine.loop import Loop
 from app.engine.offsets import Place
 from app.engine.store import PartitionStore
 from app.engine.turn import Turns
@@ -23,7 +24,7 @@ ORDERED = {"lines": [], "customer_id": "c", "total": {"currency": "EUR", "minor"
 
 
 class Sent:
-    """A lane that keeps what it is given: no commit is asked of it here."""
+    """A lane that keeps what it is given, and whose commits are never done."""
 
     def __init__(self) -> None:
         self.decisions: list[tuple[int, dict[str, Any]]] = []
@@ -34,7 +35,10 @@ class Sent:
         """The batch has something to say."""
         self.transactions += 1
 
-    def produce(self, topic: str, key: bytes, value: bytes, headers: object, partition: int) -> None:  # noqa: ARG002
+    def commit(self, *_: object) -> None:
+        """It is under way."""
+
+    def produce(self, topic: str, key: bytes, value: bytes, _: object, partition: int, *__: object) -> None:
         """Takes a record of the batch."""
         if topic == "saga.events":
             self.decisions.append((partition, orjson.loads(value)))
@@ -86,6 +90,7 @@ class Pod:
         self.turns = Turns(Versions((with_policy(ORDER, timeout_ms=30_000),)), numbers)
         self.duties = Duties(cast("Any", self), cast("Any", self.horizon), self.turns)
         self.touched: frozenset[int] = frozenset()
+        self.group, self.mark = None, ""
 
     def keep(self, number: int, *ids: str, due_ms: int | None = None) -> None:
         """Sagas of a partition whose reservation is due then, or waits for room."""
@@ -224,6 +229,25 @@ def test_let_ins_wait_for_nothing_but_room(pod: Pod) -> None:
     pod.keep(0, "a")
     pod.horizon.read_until = 0
     assert pod.see_to().commands == [(0, b"a")]
+
+
+def test_busy_partitions_are_left_alone(pod: Pod) -> None:
+    """Another lane holds them: what it changed is not on disk yet."""
+    for number in (0, 1):
+        pod.keep(number, f"due-{number}", due_ms=NOW)
+        pod.keep(number, f"waits-{number}")
+    lanes: list[Any] = [Sent(), Sent(), Sent()]
+    busy, sent, later = lanes
+    context, own = BatchContext(str, "saga.state"), cast("Any", pod)
+    loop = Loop(own, own, lanes, context, pod.turns, lambda: NOW, own.horizon, 100)
+    loop._held[busy] = frozenset({0})
+    loop._begin(sent, {})
+    assert [(number, decision["saga_id"]) for number, decision in sent.decisions] == [(1, "due-1"), (1, "waits-1")]
+    assert loop._held[sent] == {1}
+    assert pod.stores[0].timers.until_ms == 0
+    del loop._held[busy]
+    loop._begin(later, {})
+    assert [(number, decision["saga_id"]) for number, decision in later.decisions] == [(0, "due-0"), (0, "waits-0")]
 
 
 def test_who_is_to_be_asked_again_waits_behind_those_who_wait(pod: Pod) -> None:

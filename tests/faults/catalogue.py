@@ -302,6 +302,7 @@ _DISK = {
 _LOAD = {
     "63": row(
         "a hot key or partition",
+        "engine.test_duties::test_busy_partitions_are_left_alone",
         "simulation.test_judge::test_without_a_bug_nothing_is_found",
         without="what one order's partition costs the others is measured by nobody yet",
     ),

@@ -21,6 +21,45 @@ class Through(StreamFunction):
         return self._resolve_branching(*child_executors)
 
 
+class Deciding(StreamFunction):
+    """A stateful step: it gets the state of the record's key, and each output that it gives goes on by itself."""
+
+    expand = True
+
+    def __init__(self, func: Any, context: BatchContext) -> None:
+        super().__init__(func)
+        self._context = context
+
+    def get_executor(self, *child_executors: Any) -> Any:
+        """The step, and what follows."""
+        decide: Any = self.func
+        context, go_on = self._context, self._resolve_branching(*child_executors)
+
+        def decided(value: Any, key: bytes | None, timestamp: int, headers: Any) -> None:
+            for out in decide(value, key, timestamp, headers, context.state(key)):
+                go_on(out, key, timestamp, headers)
+
+        return decided
+
+
+class Sending(StreamFunction):
+    """Puts an output into the batch in hand."""
+
+    def __init__(self, context: BatchContext) -> None:
+        super().__init__(lambda value: value)
+        self._context = context
+
+    def get_executor(self, *child_executors: Any) -> Any:
+        """The sending, and what follows."""
+        context, go_on = self._context, self._resolve_branching(*child_executors)
+
+        def sent(out: Any, key: bytes | None, timestamp: int, headers: Any) -> None:
+            context.send(out)
+            go_on(out, key, timestamp, headers)
+
+        return sent
+
+
 class BatchDataFrame(StreamingDataFrame):
     """A dataframe whose state is that of the batch in hand, and whose outputs go straight into its transaction."""
 
@@ -34,14 +73,11 @@ class BatchDataFrame(StreamingDataFrame):
         """A stateful step gets the state of the record's key, besides the record and its metadata."""
         if not stateful:
             return super().apply(func, expand=expand, metadata=metadata)  # type: ignore[call-overload]
-        if not metadata:
-            raise ValueError("a stateful step of this engine takes metadata too")
-        context = self._context
-
-        def with_state(value: Any, key: bytes | None, timestamp: int, headers: Any) -> Any:
-            return func(value, key, timestamp, headers, context.state(key))
-
-        return self.__dataframe_clone__(stream=self.stream.add_apply(with_state, expand=expand, metadata=True))  # type: ignore[call-overload]
+        if not (expand and metadata):
+            raise ValueError("a stateful step of this engine takes metadata, and gives a list")
+        step = super().apply(func, expand=True, metadata=True)
+        step.stream.func = Deciding(func, self._context)
+        return step
 
     def set_headers(self, func: Any) -> StreamingDataFrame:  # noqa: ARG002
         """Leaves all as it is: an output of this engine has its headers with it."""
@@ -49,12 +85,9 @@ class BatchDataFrame(StreamingDataFrame):
 
     def to_topic(self, topic: Topic | Callable[..., Topic], key: Any = None) -> StreamingDataFrame:  # noqa: ARG002
         """Sends what comes: an output of this engine has its topic and key with it."""
-        context = self._context
-
-        def send(out: Any, _: Any, __: int, ___: Any) -> None:
-            context.send(out)
-
-        return cast("StreamingDataFrame", self._add_update(send, metadata=True))
+        self._add_update(lambda *_: None, metadata=True)
+        self.stream.func = Sending(self._context)
+        return self
 
     @property
     def _context(self) -> BatchContext:

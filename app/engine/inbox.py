@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Set
+from itertools import chain
 from typing import cast
 
 from confluent_kafka import KafkaError, KafkaException, Message
@@ -124,6 +125,6 @@ def _read(message: Message) -> Read:
     if message.error() is not None:
         return message, None, 0
     headers, size = headers_of(message), len(message) + len(message.key() or b"")
-    for name, value in headers or ():
-        size += len(name) + len(value or b"") + _HEADER_BYTES
+    if headers:
+        size += _HEADER_BYTES * len(headers) + sum(map(len, filter(None, chain.from_iterable(headers))))
     return message, headers, size

@@ -9,6 +9,7 @@ def _second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
+@lru_cache(maxsize=16)  # all of a batch is decided at one time
 def rfc3339(ms: int) -> str:
     """The text of a time in milliseconds since 1970."""
     seconds, rest = divmod(ms, 1000)

@@ -235,10 +235,11 @@ def _told(value: Any, key: Any, timestamp: int, _: Any, state: Any) -> list[Any]
     return [value, (key, timestamp, type(state))]
 
 
-def test_a_stateful_step_without_metadata_is_refused(app: SagaApplication) -> None:
-    """The library would take it; here it would get no state."""
-    with pytest.raises(ValueError, match="takes metadata"):
-        app.dataframe(app.topic("one")).apply(lambda value, _: value, stateful=True)
+@pytest.mark.parametrize("given", ({"expand": True}, {"metadata": True}))
+def test_a_stateful_step_of_another_kind_is_refused(app: SagaApplication, given: dict[str, bool]) -> None:
+    """The library would take it; here it would get no state, or its list would be taken for an output."""
+    with pytest.raises(ValueError, match="takes metadata, and gives a list"):
+        cast("Any", app.dataframe(app.topic("one"))).apply(lambda *_: [], stateful=True, **given)
 
 
 def test_the_library_would_commit_nothing_by_itself(app: SagaApplication) -> None:

@@ -11,7 +11,7 @@ from rocksdict import WriteBatch
 from app.engine.errors import Stopped
 from app.engine.folder import OLD_SECONDS, is_late, now_ms, opened, scan, spoil, told
 from app.engine.gate import Gate
-from app.engine.index import FIRST_DUE, Index, Marks, Written, marks_of
+from app.engine.index import FIRST_DUE, NO_MARKS, Index, Written, marks_of
 from app.engine.timers import Timers
 from app.engine.writes import Write, filled, write
 from app.saga.facts import fact
@@ -44,6 +44,17 @@ class Changes:
         return bool(self.documents or self.index.deletes or self.index.passed > FIRST_DUE)
 
 
+class _Kept:
+    """What is in memory of a key: its saga, its marks as last counted, and how many bytes it takes, about."""
+
+    __slots__ = ("marks", "progress", "weight")
+
+    def __init__(self, progress: Progress | None) -> None:
+        self.progress = progress
+        self.marks = marks_of(progress)
+        self.weight = 0
+
+
 class PartitionStore:
     """State by key (order id). What is set counts at once in memory, on disk once it was committed and saved.
 
@@ -55,11 +66,9 @@ class PartitionStore:
         self.folder = folder
         self.due_ms: int | None = None  # when somebody is due next, as last looked at
         self._room = room
-        self._weights: dict[bytes, int] = {}  # bytes of memory, about, of what is in the cache
+        self._cache: dict[bytes, _Kept] = {}  # what was used longest ago first
         self._weight = 0  # of all of it
-        self._cache: dict[bytes, Progress | None] = {}
-        self._marks: dict[bytes, Marks] = {}  # of what is in the cache, as last counted
-        self._before: dict[bytes, Progress | None] = {}  # of what was set since the last changes
+        self._changed: dict[bytes, _Kept] = {}  # what was set since the last changes
         self._noted = time.monotonic()  # when it was last noted that nothing is missing
         self._db, self._pages = opened(folder, changelog)
         self.index = Index(self._scan)
@@ -75,19 +84,18 @@ class PartitionStore:
 
     def get(self, key: bytes) -> Progress | None:
         """The saga of that key, with what was set but not saved yet."""
-        found = self._cache.get(key)
-        if found is None and key not in self._cache:
-            value = self._read(key)
-            found = self._cache[key] = decode(value) if value is not None else None
-            self._weigh(key, len(value) if value is not None else 0)
-        return found
+        kept = self._cache.get(key)
+        if kept is None:
+            kept = self._cache[key] = self._load(key)
+        return kept.progress
 
     def set(self, key: bytes, progress: Progress | None) -> None:
         """Puts a saga, or with None forgets it; the next `changes` has it."""
-        if key not in self._before:
-            self._before[key] = self.get(key)
-        self._cache.pop(key, None)  # so that the cache is in the order of last use
-        self._cache[key] = progress
+        kept = self._cache.pop(key, None)  # so that the cache is in the order of last use
+        if kept is None:
+            kept = self._load(key)
+        kept.progress = progress
+        self._cache[key] = self._changed[key] = kept
 
     @property
     def timers(self) -> Timers:
@@ -136,7 +144,7 @@ class PartitionStore:
                 if self._waits(key, step):
                     counted += 1
                     yield step, key
-                elif key in self._before:
+                elif key in self._changed:
                     counted += 1
             if counted < free and looked_at < most:
                 raise spoil(self.folder, f"{free - counted} sagas more should wait for {step}")
@@ -144,21 +152,18 @@ class PartitionStore:
     def changes(self) -> Changes:
         """What was set since the last time: one document for each key, in the order of the first set."""
         documents: list[Document] = []
-        for key, old in self._before.items():
-            new = self._cache[key]
-            marks = marks_of(new)
-            was = self._marks.get(key)
-            self.index.change(key, marks_of(old) if was is None else was, marks)
-            self._marks[key] = marks
-            if new is not None:
-                document = encode(new)
+        for key, kept in self._changed.items():
+            was, kept.marks = kept.marks, marks_of(kept.progress)
+            self.index.change(key, was, kept.marks)
+            if kept.progress is not None:
+                document = encode(kept.progress)
                 documents.append((key, document))
-                self._weigh(key, len(document))
-            elif old is not None:
+                self._weigh(kept, len(document))
+            elif was is not NO_MARKS:
                 documents.append((key, None))
-                self._weigh(key, 0)
+                self._weigh(kept, 0)
         self._shrink()
-        self._before.clear()
+        self._changed.clear()
         self.gate.counted()
         return Changes(documents, self.index.changes())
 
@@ -234,21 +239,25 @@ class PartitionStore:
         with told(self.folder):
             yield from scan(self._db, start, end)
 
-    def _weigh(self, key: bytes, length: int) -> None:
+    def _load(self, key: bytes) -> _Kept:
+        value = self._read(key)
+        kept = _Kept(decode(value) if value is not None else None)
+        self._weigh(kept, len(value) if value is not None else 0)
+        return kept
+
+    def _weigh(self, kept: _Kept, length: int) -> None:
         weight = _BARE_BYTES + _TIMES_DOCUMENT * length
-        self._weight += weight - self._weights.get(key, 0)
-        self._weights[key] = weight
+        self._weight += weight - kept.weight
+        kept.weight = weight
 
     def _shrink(self) -> None:
         """Lets go of what was used longest ago, and is saved or about to be."""
         excess, old = self._weight - self._room, []
-        for key in self._cache if excess > 0 else ():
-            if key not in self._before:
+        for key, kept in self._cache.items() if excess > 0 else ():
+            if key not in self._changed:
                 old.append(key)
-                excess -= self._weights[key]
+                excess -= kept.weight
                 if excess <= 0:
                     break
         for key in old:
-            del self._cache[key]
-            self._marks.pop(key, None)
-            self._weight -= self._weights.pop(key)
+            self._weight -= self._cache.pop(key).weight

@@ -51,7 +51,7 @@ def kafka_streams(folder: Path) -> Peer | None:
         tuned = ["--threads", "1", "--commit-ms", "20", "--tuned", "true"]
         return [str(find_java(os.environ)), "-Xmx1g", "-cp", classes, "saga.Main", *where, *tuned]
 
-    return Peer("Kafka Streams", command, warm_up=20_000)  # its first 15,000 take four times as long
+    return Peer("Kafka Streams", command, warm_up=60_000)  # only then has the JVM compiled all: drains get no faster
 
 
 def _stock(poll_seconds: str) -> list[str]:

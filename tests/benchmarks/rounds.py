@@ -13,7 +13,7 @@ from tests.benchmarks.peers import Driver, Peer, running
 from tests.benchmarks.site import Site
 
 Say = Callable[[str], None]
-_BROKER_WARM_UP = ((300, 30),)  # a broker that is cold takes several times as long for a small transaction
+_BROKER_WARM_UP = ((1_000, 40),)  # until then its JVM compiles, on a core that would be missing elsewhere
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,11 +23,13 @@ _LOG_TAIL = 2_000  # characters
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """An orchestrator: how to start it, how many orders warm it up, and how many a second it can follow at all."""
+    """An orchestrator: how to start it, how many orders warm it up, after how many more it gets no faster, and how many
+    a second it can follow at all."""
 
     name: str
     command: Callable[[Site], list[str]]
     warm_up: int
+    until_hot: int = 0
     most_a_second: int = 1_000
 
 
@@ -51,7 +53,7 @@ def kafka_streams(folder: Path) -> Peer | None:
         tuned = ["--threads", "1", "--commit-ms", "20", "--tuned", "true"]
         return [str(find_java(os.environ)), "-Xmx1g", "-cp", classes, "saga.Main", *where, *tuned]
 
-    return Peer("Kafka Streams", command, warm_up=60_000)  # only then has the JVM compiled all: drains get no faster
+    return Peer("Kafka Streams", command, warm_up=20_000, until_hot=40_000)  # then the JVM has compiled all
 
 
 def _stock(poll_seconds: str) -> list[str]:

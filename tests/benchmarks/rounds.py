@@ -95,7 +95,12 @@ class _Playing:
         return Run(self._number, self._peer.name, self._figures, wrong)
 
     def _measure(self, pid: int) -> None:
-        self._drain(pid, round(self._peer.warm_up * self._plan.warm_up_share), freeze=False)
+        share = self._plan.warm_up_share
+        self._drain(pid, round(self._peer.warm_up * share), freeze=False)
+        if self._plan.drain:
+            self._note_load("first drain", self._drain(pid, self._plan.drain, freeze=True))
+        if self._peer.until_hot:
+            self._drain(pid, round(self._peer.until_hot * share), freeze=False)
         if self._plan.drain:
             before = written(self._site, self._data)
             self._note_load("drain", self._drain(pid, self._plan.drain, freeze=True))

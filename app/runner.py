@@ -30,7 +30,7 @@ def clients(settings: Settings) -> Clients:
         transaction_timeout=settings.transaction_timeout,
         poll_timeout=settings.poll_timeout,
         compression=settings.compression,
-        lane_count=settings.lanes,
+        open_at_once=settings.lanes,
         batch_records=settings.batch_records,
         access=settings.access,
     )

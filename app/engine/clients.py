@@ -21,7 +21,7 @@ class Clients:
     transaction_timeout: float = 15.0
     poll_timeout: float = 120.0
     compression: str = "lz4"
-    lane_count: int = 2
+    open_at_once: int = 2
     batch_records: int = 4000
     access: Access = OPEN
 
@@ -83,7 +83,8 @@ class Clients:
         }
 
     def lanes(self) -> list[dict[str, Any]]:
-        """One transactional producer each. The ids are this process's own, so that its next life fences this one."""
+        """One transactional producer each, two for each transaction that may be open: they take turns. The ids are this
+        process's own, so that its next life fences this one."""
         return [
             {
                 **self.plain(),
@@ -103,5 +104,5 @@ class Clients:
                 "max.in.flight.requests.per.connection": 1,
                 "retry.backoff.ms": 20,
             }
-            for number in range(self.lane_count)
+            for number in range(2 * self.open_at_once)
         ]

@@ -53,11 +53,11 @@ class Inbox:
             else:
                 self._note(message)
 
-    def take(self, busy: Set[int]) -> dict[int, list[Read]]:
-        """Up to a batch of records of partitions that aren't busy."""
+    def take(self, busy: Set[int], share: int) -> dict[int, list[Read]]:
+        """Up to a batch of records, of at most so many partitions, which aren't busy and whose turn it is."""
         taken: dict[int, list[Read]] = {}
         room = self._most
-        for number in [number for number in self._records if number not in busy]:
+        for number in [number for number in self._records if number not in busy][:share]:
             records = self._records[number]
             if len(records) <= room:
                 taken[number] = self._records.pop(number)

@@ -24,6 +24,7 @@ _BUSY_SECONDS = 0.05
 _LOOK_SECONDS = 0.002
 _JOINING_SECONDS = 0.05  # a poll goes on for its whole time after it has served an assignment
 _QUIET_SECONDS = 0.25  # after so long without a record, positions may catch up with what is no record
+_SHARES = 4  # a batch takes one of so many of the partitions: see Loop._begin
 _MOST_SECONDS = 1.0  # to be decided in one batch: brokers end a transaction that takes too long
 _TIDY_SECONDS = 60.0
 _LEAVE_SECONDS = 5.0  # for commits under way, once this process was told to end
@@ -32,7 +33,7 @@ Executor = Callable[[Any, Any, int, Any], None]
 
 
 class Loop:
-    """Turns of: read, then begin a batch on an idle lane with partitions that no other lane holds."""
+    """Turns of: read, then begin a batch on an idle lane with a share of the partitions that no other lane holds."""
 
     def __init__(
         self,
@@ -48,7 +49,8 @@ class Loop:
         self._consumer = consumer
         self._own = ownership
         self._inbox = Inbox(consumer, ownership, most)
-        self._lanes = lanes
+        self._lanes = lanes  # the one that was used longest ago first
+        self._at_once = max(1, len(lanes) // 2)
         self._context = context
         self._clock = clock
         self._duties = Duties(ownership, horizon, keeper)
@@ -68,9 +70,8 @@ class Loop:
             return
         self._release()
         self._watch()
-        idle = [lane for lane in self._lanes if lane not in self._held]
-        if idle:
-            self._begin(idle[0], executors)
+        if self._has_lane():
+            self._begin(executors)
         if not self._held and time.monotonic() - self._tidied > _TIDY_SECONDS:
             gc.collect()
             self._tidied = time.monotonic()
@@ -102,7 +103,12 @@ class Loop:
 
     def _is_busy(self) -> bool:
         """Whether nothing that came now could be decided: to look for it all the while costs brokers many fetches."""
-        return len(self._held) == len(self._lanes) or self._busy() == self._own.stores.keys()
+        return not self._has_lane() or self._busy() == self._own.stores.keys()
+
+    def _has_lane(self) -> bool:
+        """Half of the lanes rest: until the markers of a transaction are written, the broker has the next one of the
+        same lane wait, and the client asks again only a while later."""
+        return len(self._held) < self._at_once
 
     def _busy(self) -> frozenset[int]:
         return frozenset().union(*self._held.values())
@@ -114,21 +120,26 @@ class Loop:
         if not self._own.stores:
             return _JOINING_SECONDS
         if self._held:
-            return _LOOK_SECONDS
+            return _LOOK_SECONDS  # even if there is something: with what else comes, it makes a better batch
         if self._inbox.waiting:
             return 0
         due = self._duties.next_ms()
         most = _QUIET_SECONDS if self._inbox.ahead(self._own.stores) else _IDLE_SECONDS
         return most if due is None else min(max((due - self._clock()) / 1000, _LOOK_SECONDS), most)
 
-    def _begin(self, lane: Lane, executors: Mapping[str, Executor]) -> None:
-        """Decides what is there, on this lane; a partition is on no two lanes at a time."""
-        busy = self._busy()
+    def _begin(self, executors: Mapping[str, Executor]) -> None:
+        """Decides what is there in some partitions, on a lane; a partition is on no two lanes at a time.
+
+        Each partition of a transaction is some requests, one after the other: while those of a few are answered, the
+        next few are decided.
+        """
+        busy, lane = self._busy(), next(lane for lane in self._lanes if lane not in self._held)
         # All of it is as of the generation in which it began: in the next one, it would be another owner's work.
         now, positions, group = self._clock(), self._own.positions, self._own.group
         batch = Batch(lane, self._own.stores, self._context.full_name, self._context.changelog)
         self._context.enter(batch, now)
-        taken, end = self._inbox.take(busy), time.monotonic() + _MOST_SECONDS
+        share = -(-len(self._own.stores) // _SHARES)
+        taken, end = self._inbox.take(busy, share), time.monotonic() + _MOST_SECONDS
         changed: dict[Place, int] = {}
         for number in [*taken, *(self._own.stores.keys() - taken.keys() - busy)]:
             batch.partition = number
@@ -144,8 +155,6 @@ class Loop:
             positions.update(changed)
             self._held[lane] = _numbers(changed)
             batch.commit(_offsets(changed, str(self._own.mark)), group)
-            # The next one is on another lane, if there is one: until this one's markers are written the broker has
-            # what follows on it wait, and the client asks again only a while later.
             self._lanes.remove(lane)
             self._lanes.append(lane)
 

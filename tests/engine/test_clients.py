@@ -50,8 +50,8 @@ def test_a_pod_that_reads_other_topics_is_another_member() -> None:
 
 def test_no_two_lanes_share_a_transactional_id() -> None:
     """They would fence each other."""
-    clients = Clients("127.0.0.1:1", "group", "pod", Path("unused"), lane_count=5)
-    assert len(set(ids(clients))) == 5
+    clients = Clients("127.0.0.1:1", "group", "pod", Path("unused"), open_at_once=5)
+    assert len(set(ids(clients))) == 2 * 5
 
 
 @pytest.mark.parametrize("transaction", (1.0, 15.0, 60.0))

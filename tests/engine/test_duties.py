@@ -236,18 +236,30 @@ def test_busy_partitions_are_left_alone(pod: Pod) -> None:
     for number in (0, 1):
         pod.keep(number, f"due-{number}", due_ms=NOW)
         pod.keep(number, f"waits-{number}")
-    lanes: list[Any] = [Sent(), Sent(), Sent()]
-    busy, sent, later = lanes
+    lanes: list[Any] = [Sent(), Sent(), Sent(), Sent()]
+    held, sent, *_ = lanes
     context, own = BatchContext(str, "saga.state"), cast("Any", pod)
     loop = Loop(own, own, lanes, context, pod.turns, lambda: NOW, own.horizon, 100)
-    loop._held[busy] = frozenset({0})
-    loop._begin(sent, {})
+    loop._held[held] = frozenset({0})
+    loop._begin({})
     assert [(number, decision["saga_id"]) for number, decision in sent.decisions] == [(1, "due-1"), (1, "waits-1")]
     assert loop._held[sent] == {1}
     assert pod.stores[0].timers.until_ms == 0
-    del loop._held[busy]
-    loop._begin(later, {})
-    assert [(number, decision["saga_id"]) for number, decision in later.decisions] == [(0, "due-0"), (0, "waits-0")]
+    del loop._held[held]
+    loop._begin({})
+    assert [(number, decision["saga_id"]) for number, decision in held.decisions] == [(0, "due-0"), (0, "waits-0")]
+
+
+def test_half_of_the_lanes_rest(pod: Pod) -> None:
+    """For a while after a commit the broker has the next transaction of the same lane wait."""
+    lanes: list[Any] = [Sent(), Sent(), Sent(), Sent()]
+    own = cast("Any", pod)
+    loop = Loop(own, own, lanes, BatchContext(str, "saga.state"), pod.turns, lambda: NOW, own.horizon, 100)
+    free = []
+    for number, lane in enumerate(lanes):
+        free.append(loop._has_lane())
+        loop._held[lane] = frozenset({number})
+    assert free == [True, True, False, False]
 
 
 def test_who_is_to_be_asked_again_waits_behind_those_who_wait(pod: Pod) -> None:

@@ -156,7 +156,7 @@ def test_reading_ahead_is_bounded_in_bytes(place: Place, part: str) -> None:
             inbox.read(1.0)
         assert inbox.full
         assert inbox.waiting < 60
-        taken = inbox.take(frozenset())
+        taken = inbox.take(frozenset(), len(owner.own.stores))
         states = [inbox.full]
         inbox.put_back(0, taken[0])
         states.append(inbox.full)

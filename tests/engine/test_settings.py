@@ -107,5 +107,5 @@ def test_the_clients_get_what_was_set() -> None:
     assert consumer["bootstrap.servers"] == "127.0.0.1:1"
     assert (consumer["session.timeout.ms"], consumer["max.poll.interval.ms"]) == (6_000, 60_000)
     assert {(lane["transaction.timeout.ms"], lane["compression.type"]) for lane in lanes} == {(3_000, "zstd")}
-    assert [lane["transactional.id"] for lane in lanes] == ["p.g.i.0", "p.g.i.1", "p.g.i.2"]
+    assert [lane["transactional.id"] for lane in lanes] == [f"p.g.i.{number}" for number in range(2 * 3)]
     assert (clients.group, clients.batch_records) == ("p.g", 7)

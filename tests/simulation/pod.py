@@ -29,7 +29,7 @@ from tests.simulation.lane import Fuse, Lane
 from tests.simulation.plan import CHANGELOG_ID, Plan
 
 _PATIENCE = 60.0  # seconds of real time, for what is there at once
-_LANES = 2
+_LANES = 4
 
 
 @dataclass(slots=True)

@@ -26,7 +26,8 @@ _JOINING_SECONDS = 0.05  # a poll goes on for its whole time after it has served
 _QUIET_SECONDS = 0.25  # after so long without a record, positions may catch up with what is no record
 _SHARES = 4  # a batch takes one of so many of the partitions: see Loop._begin
 _MOST_SECONDS = 1.0  # to be decided in one batch: brokers end a transaction that takes too long
-_TIDY_SECONDS = 60.0
+_TIDY_SECONDS = 1.0
+_TIDY_ALL_SECONDS = 3600.0
 _LEAVE_SECONDS = 5.0  # for commits under way, once this process was told to end
 
 Executor = Callable[[Any, Any, int, Any], None]
@@ -55,7 +56,7 @@ class Loop:
         self._clock = clock
         self._duties = Duties(ownership, horizon, keeper)
         self._held: dict[Lane, frozenset[int]] = {}
-        self._active = self._tidied = time.monotonic()
+        self._active = self._tidied = self._tidied_all = time.monotonic()
 
     def turn(self, executors: Mapping[str, Executor]) -> None:
         """One turn. Raises when this process must end; what it did not commit is then read again."""
@@ -72,9 +73,8 @@ class Loop:
         self._watch()
         if self._has_lane():
             self._begin(executors)
-        if not self._held and time.monotonic() - self._tidied > _TIDY_SECONDS:
-            gc.collect()
-            self._tidied = time.monotonic()
+        if not self._held:
+            self._tidy(time.monotonic())
 
     def finish(self) -> None:
         """Waits for all commits; what was read beyond them is dropped, and read again by the next owner."""
@@ -109,6 +109,16 @@ class Loop:
         """Half of the lanes rest: until the markers of a transaction are written, the broker has the next one of the
         same lane wait, and the client asks again only a while later."""
         return len(self._held) < self._at_once
+
+    def _tidy(self, now: float) -> None:
+        """Has the collector, which never runs by itself, look for what refers to itself: of that there is next to
+        nothing. What is new is soon looked through; all the sagas in memory take a tenth of a second."""
+        if now - self._tidied_all > _TIDY_ALL_SECONDS:
+            gc.collect()
+            self._tidied = self._tidied_all = now
+        elif now - self._tidied > _TIDY_SECONDS:
+            gc.collect(0)
+            self._tidied = now
 
     def _busy(self) -> frozenset[int]:
         return frozenset().union(*self._held.values())

@@ -250,18 +250,6 @@ def test_busy_partitions_are_left_alone(pod: Pod) -> None:
     assert [(number, decision["saga_id"]) for number, decision in held.decisions] == [(0, "due-0"), (0, "waits-0")]
 
 
-def test_half_of_the_lanes_rest(pod: Pod) -> None:
-    """For a while after a commit the broker has the next transaction of the same lane wait."""
-    lanes: list[Any] = [Sent(), Sent(), Sent(), Sent()]
-    own = cast("Any", pod)
-    loop = Loop(own, own, lanes, BatchContext(str, "saga.state"), pod.turns, lambda: NOW, own.horizon, 100)
-    free = []
-    for number, lane in enumerate(lanes):
-        free.append(loop._has_lane())
-        loop._held[lane] = frozenset({number})
-    assert free == [True, True, False, False]
-
-
 def test_who_is_to_be_asked_again_waits_behind_those_who_wait(pod: Pod) -> None:
     """Its time-out made room for the first of them; it comes last in the queue itself."""
     pod.keep(0, "due", due_ms=NOW)

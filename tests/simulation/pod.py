@@ -47,7 +47,7 @@ class Time:
     def ruling(self) -> Iterator[None]:
         """The engine's loop knows no other time; nor does it tidy up the memory of this process."""
         told = SimpleNamespace(monotonic=lambda: self.now_ms / 1000)
-        idle = SimpleNamespace(collect=lambda: 0)
+        idle = SimpleNamespace(collect=lambda *_: 0)
         with patch.object(engine_loop, "time", told), patch.object(engine_loop, "gc", idle):
             yield
 

@@ -208,7 +208,7 @@ def test_long_sagas_take_the_room_of_many(stores: Stores) -> None:
         keep(store, **{f"{len(note)}-{index}": Progress(1, Completed(facts, FAR)) for index in range(200)})
         store.changes()
         kept.append(len(store._cache))
-        assert store._weight == sum(kept.weight for kept in store._cache.values()) <= 100_000
+        assert store._weight == sum(one.weight for one in store._cache.values()) <= 100_000
     assert kept[0] > 8 * kept[1] > 0
     assert list(store._cache)[-1] == b"2000-199"
 

@@ -1,1 +1,1 @@
-"""What flows: one file per stream graph."""
+"""The stream graph, and the sagas that run on it."""

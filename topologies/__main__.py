@@ -1,7 +1,7 @@
-"""Names the sagas that can be run, and hands them with their topology to the `saga` command."""
+"""The entry point of the `saga` command: the sagas to choose from, and their stream graph."""
 
 from app.cli import command
-from app.ops.logs import wordless
+from app.ops.logs import redact_exceptions
 from app.saga.versions import Versions
 from topologies.orchestrate import orchestrate
 from topologies.order import ORDER
@@ -12,7 +12,7 @@ SAGAS = {"order": Versions((ORDER,)), "shipped-order": Versions((SHIPPED_ORDER,)
 
 def main() -> None:
     """The `saga` command."""
-    with wordless():
+    with redact_exceptions():
         command(SAGAS, orchestrate)()
 
 

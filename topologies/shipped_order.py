@@ -1,13 +1,13 @@
-"""Another saga: reserve the products and take the payment at once, then ship, then tell the customer.
+"""Another saga: reserve the products and take the payment in parallel, then ship, then notify the customer.
 
 Run it with `SAGA_DEFINITION=shipped-order`, and `saga serve` its four participants. It shows what a step can be:
 
-- *Parallel*: reservation and payment need no other step (`after=()`), so both are asked for when the order comes.
+- *Parallel*: reservation and payment need no other step (`after=()`), so both are requested when the order is placed.
 - *Join*: shipping begins once both are done. If it is refused, both are undone, in parallel again.
 - *Pivot*: a parcel in a carrier's hands can't be called back, so shipping has no undo and is the point of no return.
-  Once it is asked for, a cancel is refused; when its answer stays out for good, the order is stuck, for a person.
-- *Retriable*: what comes after the pivot can't be refused. The notice is asked for until it is sent.
-- *Deadline*: an order that isn't shipped in time is rolled back, as long as shipping was not asked for.
+  Once its command is sent, a cancel is refused. If no answer ever comes, the order is stuck until an operator acts.
+- *Retriable*: what comes after the pivot can't be refused. The notice is requested until it is sent.
+- *Deadline*: an order that isn't shipped in time is rolled back, unless shipping was requested.
 """
 
 from dataclasses import replace
@@ -21,7 +21,7 @@ SHIPPING = Step(
         "shipping.ship",
         order_fields=("customer_id", "lines"),
         result_fields=("reservation_id",),
-        retry=PATIENT,  # in doubt it can't be undone: only an answer helps
+        retry=PATIENT,  # there is no undo: only an answer tells whether it happened
     ),
     succeeded="shipping.shipped",
     refused="shipping.refused",

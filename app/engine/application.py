@@ -1,8 +1,8 @@
-"""quixstreams' Application with another engine: batches, one transaction each, and a state store of its own.
+"""quixstreams' Application on another runtime: batches, one transaction each, and a state store of its own.
 
-The base class gives the topics, the dataframes and their composition, the consumer in its group, signals, and the order
-of starting and ending. Replaced, each for a reason that has a test: the loop (it takes one record at a time), the store
-and its recovery (they can miss the last committed batch), the callbacks of a rebalance, and the producer.
+The base class gives topics, dataframes and their composition, the consumer in its group, signals, and the order of
+start and stop. Replaced, each for a reason that has a test: the loop (it takes one record at a time), the store and its
+recovery (they can miss the last committed batch), the rebalance callbacks, and the producer.
 """
 
 import gc
@@ -16,20 +16,21 @@ from quixstreams.dataframe import StreamingDataFrame
 from quixstreams.kafka import BaseConsumer, ConnectionConfig
 from quixstreams.models import Topic, TopicManager
 
-from app.engine.batch import BatchContext
-from app.engine.clients import Clients
-from app.engine.clock import SteadyClock
-from app.engine.dataframe import BatchDataFrame, Through
-from app.engine.duties import Keeper
-from app.engine.ending import end_within
-from app.engine.folder import make_folder
-from app.engine.horizon import Horizon
-from app.engine.lanes import Lane
-from app.engine.loop import Loop
-from app.engine.ownership import Lost, Ownership, Policy
-from app.engine.rights import not_known
-from app.engine.stalls import Stalls
-from app.engine.standing import Standing, standing
+from app.engine.assignment.assigned_partitions import AssignedPartitions, PartitionsLost
+from app.engine.assignment.read_frontier import EndOffsetRequests
+from app.engine.assignment.stalled_inputs import StalledInputs
+from app.engine.dataframe import BatchDataFrame, PassThrough
+from app.engine.kafka.client_config import ClientConfig
+from app.engine.kafka.permissions import rejected_credentials
+from app.engine.kafka.transactions import TransactionalProducer
+from app.engine.policy import Policy
+from app.engine.process_exit import force_exit_after
+from app.engine.runtime.batch import BatchContext
+from app.engine.runtime.clock import SteadyClock
+from app.engine.runtime.loop import Loop
+from app.engine.runtime.wakeups import OnCapacity, OnTimer, Wakeups
+from app.engine.state.partition_stats import PartitionStats, partition_stats
+from app.engine.state.rocksdb import make_folder
 from app.wire.topics import STATE, Topics
 
 log = logging.getLogger(__name__)
@@ -38,48 +39,55 @@ _CLOSING_SECONDS = 10.0
 
 
 class CheckedTopics(TopicManager):
-    """Topics that were checked before: to ask the brokers about each of them again would be half of a start."""
+    """Topics that were checked before: asking the brokers about each of them again would be half of a start."""
 
     def _fetch_topic(self, topic: Topic) -> Topic:
         known = Topic(name=topic.name)
-        known.broker_config = self.topic_config()  # of which the engine asks nothing, as it makes no topics
+        known.broker_config = self.topic_config()  # the engine makes no topics, so it needs nothing of it
         return known
 
 
 class SagaApplication(Application):
-    """Runs one topology exactly once. Give it the sagas' keeper before `run`."""
+    """Runs one topology exactly once; a topology registers its handlers before `run`."""
 
-    def __init__(self, clients: Clients, topics: Topics, policy: Policy) -> None:
-        make_folder(clients.state_dir / clients.group)  # the base class would raise what it likes
+    def __init__(self, config: ClientConfig, topics: Topics, policy: Policy) -> None:
+        make_folder(config.state_dir / config.group)  # the base class would raise an error without a sentence
         super().__init__(
-            broker_address=_connection(clients),  # from it every client of the base class is made
-            consumer_group=clients.group,
+            broker_address=_connection(config),  # every client of the base class is made from it
+            consumer_group=config.group,
             auto_offset_reset="error",
-            consumer_extra_config=_rest(clients, clients.consumer(topics.full(topic) for topic in topics.inputs)),
+            consumer_extra_config=_without_security(
+                config, config.consumer(topics.full(topic) for topic in topics.inputs)
+            ),
             processing_guarantee="exactly-once",
-            state_dir=clients.state_dir,
+            state_dir=config.state_dir,
             loglevel=None,
             auto_create_topics=False,
             use_changelog_topics=False,
         )
-        cast("Any", self._consumer)._user_error_cb = _end_when_unknown
-        self._clients = clients
+        cast("Any", self._consumer)._user_error_cb = _on_consumer_error
+        self._client_config = config
         self._context = BatchContext(topics.full, topics.full(STATE))
-        self._ownership = Ownership(cast("BaseConsumer", self._consumer), clients, topics, policy)
-        self._keeper: Keeper | None = None
+        self._assigned = AssignedPartitions(cast("BaseConsumer", self._consumer), config, topics, policy)
+        self._on_timer: OnTimer | None = None
+        self._on_capacity: OnCapacity | None = None
         self._loop: Loop | None = None
 
     def clock(self) -> int:
-        """When the batch in hand decides (ms since 1970): the same time for all of it."""
+        """The time (ms since 1970) of the batch in the making: the same for all of its decisions."""
         return self._context.now_ms
 
-    def standings(self) -> dict[int, Standing]:
-        """How the sagas of each partition stand that this pod has; on any thread."""
-        return {number: standing(store) for number, store in list(self._ownership.stores.items())}
+    def on_timer(self, handler: OnTimer) -> None:
+        """Registers what a due timer of a saga leads to."""
+        self._on_timer = handler
 
-    def kept_by(self, keeper: Keeper) -> None:
-        """Who says what due times, and room at a participant, lead to."""
-        self._keeper = keeper
+    def on_capacity(self, handler: OnCapacity) -> None:
+        """Registers what free capacity for a queued step leads to."""
+        self._on_capacity = handler
+
+    def partition_stats(self) -> dict[int, PartitionStats]:
+        """Saga counts and more of each assigned partition; may be called on any thread."""
+        return {number: partition_stats(task.store) for number, task in list(self._assigned.tasks.items())}
 
     def dataframe(self, topic: Topic | None = None, source: object = None) -> StreamingDataFrame:
         """A dataframe of one topic, to be joined with others by `concat`."""
@@ -91,7 +99,7 @@ class SagaApplication(Application):
             registry=self._dataframe_registry,
             processing_context=cast("Any", self._context),
         )
-        frame.stream.func = Through()
+        frame.stream.func = PassThrough()
         self._dataframe_registry.register_root(frame)
         return frame
 
@@ -101,71 +109,77 @@ class SagaApplication(Application):
 
     def _run_dataframe(self, sink: Any = None) -> None:
         """Takes the place of the loop that processes one record at a time."""
-        lanes = [Lane(config, self._clients.patience, self._context.changelog) for config in self._clients.lanes()]
-        for lane in lanes:
-            lane.open()
         executors = self._dataframe_registry.compose_all(sink=sink)
-        self._loop = Loop(
-            self._consumer,
-            self._ownership,
-            lanes,
-            self._context,
-            self._keeper,
-            SteadyClock(),
-            Horizon(self._clients.plain(), self._clients.patience),
-            self._clients.batch_records,
-        )
-        # The base consumer's subscription: that of quixstreams' own consumer would fill a buffer that nobody reads.
+        self._loop = self._make_loop(self._open_producers())
+        # The base consumer's subscribe: that of quixstreams' own consumer would fill a buffer that nobody reads.
         self._consumer._subscribe(
             [topic.name for topic in self._dataframe_registry.consumer_topics],
             on_assign=self._on_assign,
             on_revoke=self._on_revoke,
             on_lost=self._on_lost,
         )
-        # Next to nothing here is ever part of a cycle, and the collector would look through the cache again and again:
-        # it took a fifth of the time. The loop runs it when it is idle.
+        # Hardly an object here is part of a cycle, and the collector would walk the cache again and again: it took a
+        # fifth of the time. The loop runs it by hand.
         gc.freeze()
         gc.disable()
         self._run_tracker.set_as_running()  # type: ignore[no-untyped-call]
-        stalls = Stalls(self._consumer, self._ownership)
-        while self._run_tracker.running and not self._stop_event.is_set():  # it may have been told to end before
-            self._loop.turn(executors)
-            stalls.look(time.monotonic())
-        self._loop.leave()
-        self._consumer.poll(0)  # takes note of an assignment that waits to be: the client's closing can hang on one
+        stalled = StalledInputs(self._consumer, self._assigned)
+        while self._run_tracker.running and not self._stop_event.is_set():  # it may have been told to stop before
+            self._loop.run_once(executors)
+            stalled.check(time.monotonic())
+        log.info("stopping")
+        self._loop.stop()
+        self._consumer.poll(0)  # takes note of a pending assignment: closing the client can hang on one
+
+    def _open_producers(self) -> list[TransactionalProducer]:
+        config = self._client_config
+        producers = [
+            TransactionalProducer(settings, config.patience, self._context.changelog) for settings in config.producers()
+        ]
+        for producer in producers:
+            producer.init_transactions()
+        return producers
+
+    def _make_loop(self, producers: list[TransactionalProducer]) -> Loop:
+        config = self._client_config
+        end_offsets = EndOffsetRequests(config.common(), config.patience)
+        wakeups = Wakeups(self._assigned, end_offsets, self._on_timer, self._on_capacity)
+        return Loop(
+            self._consumer, self._assigned, producers, self._context, wakeups, SteadyClock(), config.batch_records
+        )
 
     def _exception_handler(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> bool:
-        """Who fails must end, even if the client hangs while it is closed: it can, on an assignment on its way."""
+        """A failed process must end even if the client hangs while it is closed, as it can on a pending assignment."""
         if exc_val is not None:
-            end_within(_CLOSING_SECONDS, exc_val)
+            force_exit_after(_CLOSING_SECONDS, exc_val)
         return bool(super()._exception_handler(exc_type, exc_val, exc_tb))  # type: ignore[no-untyped-call]
 
     def _on_assign(self, _: object, topic_partitions: list[TopicPartition]) -> None:
-        if not self._stop_event.is_set():  # a consumer that closes may still be given partitions
-            self._ownership.assigned(topic_partitions)
+        if not self._stop_event.is_set():  # a consumer that is being closed may still be given partitions
+            self._assigned.assigned(topic_partitions)
 
     def _on_revoke(self, _: object, __: list[TopicPartition]) -> None:
         if self._loop is not None and not self._failed:
-            self._loop.finish()
-        self._ownership.revoked()
+            self._loop.drain()
+        self._assigned.revoked()
 
     def _on_lost(self, _: object, __: list[TopicPartition]) -> None:
-        raise Lost("the group gave this process's partitions to others, as it gave no sign of life in time")
+        raise PartitionsLost("the group gave this process's partitions to others, as no heartbeat came in time")
 
 
-def _end_when_unknown(error: KafkaError) -> None:
-    """Called with each trouble of the consumer's; all but one pass by themselves, or come as an error of a call."""
-    ended = not_known(error)
+def _on_consumer_error(error: KafkaError) -> None:
+    """Called with each error of the consumer; all but one pass by themselves, or are raised by a call."""
+    ended = rejected_credentials(error)
     if ended is not None:
         raise ended
-    log.warning("trouble with a broker", extra={"trouble": error.str()})
+    log.warning("broker error", extra={"error": error.str()})
 
 
-def _connection(clients: Clients) -> ConnectionConfig:
-    """Where the brokers are and how to get in; passwords in it are not shown when it is printed."""
-    return ConnectionConfig.from_librdkafka_dict({"bootstrap.servers": clients.bootstrap, **clients.access.settings})
+def _connection(config: ClientConfig) -> ConnectionConfig:
+    """Where the brokers are, and the credentials; it hides passwords when it is printed."""
+    return ConnectionConfig.from_librdkafka_dict({"bootstrap.servers": config.bootstrap, **config.security.settings})
 
 
-def _rest(clients: Clients, config: dict[str, Any]) -> dict[str, Any]:
-    """What the connection doesn't say: the base class prints these settings as they are."""
-    return {name: value for name, value in config.items() if name not in clients.access.settings}
+def _without_security(config: ClientConfig, settings: dict[str, Any]) -> dict[str, Any]:
+    """What the connection doesn't have yet; the base class prints these settings as they are."""
+    return {name: value for name, value in settings.items() if name not in config.security.settings}

@@ -1,4 +1,4 @@
-"""quixstreams' dataframe, as the engine runs it: the same topology, with less between a record and what it leads to."""
+"""quixstreams' dataframe as the engine runs it: the same topology, with less between a record and its outputs."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -7,22 +7,22 @@ from quixstreams.core.stream.functions import StreamFunction
 from quixstreams.dataframe import StreamingDataFrame
 from quixstreams.models import Topic
 
-from app.engine.batch import BatchContext
+from app.engine.runtime.batch import BatchContext
 
 
-class Through(StreamFunction):
-    """Stands where streams begin or join: what the library has there would do nothing, four times for a record."""
+class PassThrough(StreamFunction):
+    """Stands where streams begin or join, in place of four functions of the library that would do nothing."""
 
     def __init__(self) -> None:
         super().__init__(lambda value: value)
 
     def get_executor(self, *child_executors: Any) -> Any:
-        """What follows."""
+        """The steps that follow."""
         return self._resolve_branching(*child_executors)
 
 
-class Deciding(StreamFunction):
-    """A stateful step: it gets the state of the record's key, and each output that it gives goes on by itself."""
+class StatefulStep(StreamFunction):
+    """A step that gets the state of the record's key; each output goes to the following steps by itself."""
 
     expand = True
 
@@ -31,42 +31,42 @@ class Deciding(StreamFunction):
         self._context = context
 
     def get_executor(self, *child_executors: Any) -> Any:
-        """The step, and what follows."""
-        decide: Any = self.func
-        context, go_on = self._context, self._resolve_branching(*child_executors)
+        """The step and those that follow."""
+        func: Any = self.func
+        context, following = self._context, self._resolve_branching(*child_executors)
 
-        def decided(value: Any, key: bytes | None, timestamp: int, headers: Any) -> None:
-            for out in decide(value, key, timestamp, headers, context.state(key)):
-                go_on(out, key, timestamp, headers)
+        def process(value: Any, key: bytes | None, timestamp: int, headers: Any) -> None:
+            for out in func(value, key, timestamp, headers, context.state(key)):
+                following(out, key, timestamp, headers)
 
-        return decided
+        return process
 
 
-class Sending(StreamFunction):
-    """Puts an output into the batch in hand."""
+class SendStep(StreamFunction):
+    """Puts an output into the batch in the making."""
 
     def __init__(self, context: BatchContext) -> None:
         super().__init__(lambda value: value)
         self._context = context
 
     def get_executor(self, *child_executors: Any) -> Any:
-        """The sending, and what follows."""
-        context, go_on = self._context, self._resolve_branching(*child_executors)
+        """The step and those that follow."""
+        context, following = self._context, self._resolve_branching(*child_executors)
 
-        def sent(out: Any, key: bytes | None, timestamp: int, headers: Any) -> None:
+        def send(out: Any, key: bytes | None, timestamp: int, headers: Any) -> None:
             context.send(out)
-            go_on(out, key, timestamp, headers)
+            following(out, key, timestamp, headers)
 
-        return sent
+        return send
 
 
 class BatchDataFrame(StreamingDataFrame):
-    """A dataframe whose state is that of the batch in hand, and whose outputs go straight into its transaction."""
+    """A dataframe whose state is that of the batch in the making, and whose outputs go into its transaction."""
 
     def concat(self, other: StreamingDataFrame) -> StreamingDataFrame:
-        """Joins two of them."""
+        """Joins two dataframes."""
         joined = super().concat(other)
-        joined.stream.func = Through()
+        joined.stream.func = PassThrough()
         return joined
 
     def apply(self, func: Any, *, stateful: bool = False, expand: bool = False, metadata: bool = False) -> Any:
@@ -74,19 +74,19 @@ class BatchDataFrame(StreamingDataFrame):
         if not stateful:
             return super().apply(func, expand=expand, metadata=metadata)  # type: ignore[call-overload]
         if not (expand and metadata):
-            raise ValueError("a stateful step of this engine takes metadata, and gives a list")
+            raise ValueError("a stateful step of this engine takes metadata and returns a list")
         step = super().apply(func, expand=True, metadata=True)
-        step.stream.func = Deciding(func, self._context)
+        step.stream.func = StatefulStep(func, self._context)
         return step
 
     def set_headers(self, func: Any) -> StreamingDataFrame:  # noqa: ARG002
-        """Leaves all as it is: an output of this engine has its headers with it."""
+        """Does nothing: an output of this engine carries its headers."""
         return self
 
     def to_topic(self, topic: Topic | Callable[..., Topic], key: Any = None) -> StreamingDataFrame:  # noqa: ARG002
-        """Sends what comes: an output of this engine has its topic and key with it."""
+        """Sends the output to the topic, with the key, that it carries."""
         self._add_update(lambda *_: None, metadata=True)
-        self.stream.func = Sending(self._context)
+        self.stream.func = SendStep(self._context)
         return self
 
     @property

@@ -1,0 +1,212 @@
+"""The loop: poll, decide the partitions that have work, run what is due, commit while the next batch is decided."""
+
+import gc
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from confluent_kafka import KafkaException
+from quixstreams.context import set_message_context
+from quixstreams.kafka import BaseConsumer
+from quixstreams.models.messagecontext import MessageContext
+
+from app.engine.assignment.assigned_partitions import AssignedPartitions
+from app.engine.assignment.partition_task import InputRecord, PartitionTask
+from app.engine.errors import EngineStopped, NeedsRestart, decision_failed
+from app.engine.kafka.transactions import TransactionalProducer
+from app.engine.runtime.batch import Batch, BatchContext, Clock
+from app.engine.runtime.inbox import Inbox
+from app.engine.runtime.wakeups import Wakeups
+
+_IDLE_SECONDS = 1.0
+_BUSY_SECONDS = 0.05
+_LOOK_SECONDS = 0.002
+_JOINING_SECONDS = 0.05  # a poll runs for its whole time even after it has served an assignment
+_QUIET_SECONDS = 0.25  # without a record for so long, positions step over control records
+_SHARES = 4  # a batch takes one in so many of the partitions: see _process_batch
+_MOST_SECONDS = 1.0  # for deciding one batch: brokers abort a transaction that takes too long
+_COLLECT_SECONDS = 1.0
+_COLLECT_ALL_SECONDS = 3600.0
+_STOP_SECONDS = 5.0  # for commits in flight, once this process was told to stop
+
+Executor = Callable[[Any, Any, int, Any], None]
+
+
+class Loop:
+    """Runs once and again: polls, then decides a batch if a producer is free, and hands it to that producer to commit.
+
+    A partition is in at most one open transaction.
+    """
+
+    def __init__(
+        self,
+        consumer: BaseConsumer,
+        assigned: AssignedPartitions,
+        producers: list[TransactionalProducer],
+        context: BatchContext,
+        wakeups: Wakeups,
+        clock: Clock,
+        most: int,
+    ) -> None:
+        self._assigned = assigned
+        self._inbox = Inbox(consumer, assigned, most)
+        self._producers = producers  # the least recently used comes first
+        self._open_transactions = max(1, len(producers) // 2)
+        self._context = context
+        self._clock = clock
+        self._wakeups = wakeups
+        self._committing: dict[TransactionalProducer, list[PartitionTask]] = {}
+        self._active = self._collected = self._collected_all = time.monotonic()
+
+    def run_once(self, executors: Mapping[str, Executor]) -> None:
+        """Runs once. Raises EngineStopped when this process must end; what it did not commit is then read again."""
+        self._release_producers()
+        if self._committing and (self._inbox.full or self._nothing_assignable()):
+            next(iter(self._committing)).wait_up_to(_BUSY_SECONDS)
+            self._release_producers()
+        if not self._inbox.full:
+            self._inbox.read(self._poll_timeout())
+        if self._assigned.restoring:
+            self._assigned.continue_restore()
+            return
+        self._release_producers()
+        for task in self._idle_tasks():
+            task.store.note_if_complete()
+        if self._has_producer():
+            self._process_batch(executors)
+        if not self._committing:
+            self._collect_garbage(time.monotonic())
+
+    def drain(self) -> None:
+        """Waits for all commits in flight; records that were read beyond them are dropped for the next owner."""
+        for producer in self._committing:
+            producer.wait()
+        self._release_producers()
+        self._inbox.clear()
+
+    def stop(self) -> None:
+        """Drains with little patience: whoever told this process to stop kills it otherwise. Raises NeedsRestart."""
+        end = time.monotonic() + _STOP_SECONDS
+        for producer in self._committing:
+            producer.wait_up_to(max(0.0, end - time.monotonic()))
+            if not producer.idle:
+                raise NeedsRestart(
+                    f"told to stop, but a commit was not answered within {_STOP_SECONDS:.0f} s: "
+                    "the next start finds out whether it went through"
+                )
+        self.drain()
+
+    def _release_producers(self) -> None:
+        """Frees producers whose commit is done, and the tasks that were in their transactions."""
+        for producer in [producer for producer in self._committing if producer.idle]:
+            for task in self._committing.pop(producer):
+                task.in_transaction = False
+
+    def _idle_tasks(self) -> list[PartitionTask]:
+        return [task for task in self._assigned.tasks.values() if not task.in_transaction]
+
+    def _nothing_assignable(self) -> bool:
+        """Whether nothing that came now could be decided: then polling would only cost the brokers fetches."""
+        return not self._has_producer() or not self._idle_tasks()
+
+    def _has_producer(self) -> bool:
+        """Half of the producers rest: until the markers of a transaction are written, the broker refuses the next one
+        of the same id, and the client tries again only later."""
+        return len(self._committing) < self._open_transactions
+
+    def _collect_garbage(self, now: float) -> None:
+        """Runs the cyclic collector by hand, as it is disabled: the young generation every second, all of it hourly,
+        and only while no commit is in flight."""
+        if now - self._collected_all > _COLLECT_ALL_SECONDS:
+            gc.collect()
+            self._collected = self._collected_all = now
+        elif now - self._collected > _COLLECT_SECONDS:
+            gc.collect(0)
+            self._collected = now
+
+    def _poll_timeout(self) -> float:
+        """Seconds to wait for a record; fewer while there is something else to do."""
+        tasks = self._assigned.tasks
+        if self._assigned.restoring:
+            return 0
+        if not tasks:
+            return _JOINING_SECONDS
+        if self._committing:
+            return _LOOK_SECONDS  # even with records waiting: with what else comes they make a better batch
+        if self._inbox.waiting:
+            return 0
+        due = self._wakeups.next_ms()
+        past_markers = any(task.positions_past_markers() for task in tasks.values())
+        most = _QUIET_SECONDS if past_markers else _IDLE_SECONDS
+        return most if due is None else min(max((due - self._clock()) / 1000, _LOOK_SECONDS), most)
+
+    def _process_batch(self, executors: Mapping[str, Executor]) -> None:
+        """Decides one batch and hands it to a producer.
+
+        Each partition of a transaction costs several requests, one after the other: while those of a few partitions
+        are answered, the next few are decided.
+        """
+        # 1. Group metadata is captured first: if the generation changes meanwhile, this commit must be fenced.
+        now, group = self._clock(), self._assigned.group
+        producer = next(producer for producer in self._producers if producer not in self._committing)
+        batch = Batch(producer, self._context.full_name, self._context.changelog)
+        self._context.enter(batch, now)
+        # 2. Partitions whose records have waited longest come first, then the others, for what is due.
+        idle = {task.number: task for task in self._idle_tasks()}
+        taken = self._inbox.take(-(-len(self._assigned.tasks) // _SHARES))
+        until = time.monotonic() + _MOST_SECONDS
+        for number in [*taken, *(number for number in idle if number not in taken)]:
+            batch.task = task = idle[number]
+            decided = number in taken and self._process_partition(task, taken[number], executors, until)
+            if self._wakeups.run_due(batch, task, now):
+                task.note_touched()
+                decided = True
+            if decided:
+                batch.add_task()
+        # 3. Positions step over control records, so that the lag is seen to be 0.
+        self._step_over_markers(batch, idle)
+        # 4. The producer's thread commits and saves; the loop goes on.
+        if batch.tasks:
+            self._committing[producer] = batch.tasks
+            metadata = str(self._assigned.commit_metadata)
+            offsets = [offset for task in batch.tasks for offset in task.offsets_to_commit(metadata)]
+            batch.commit(offsets, group)
+            self._producers.remove(producer)
+            self._producers.append(producer)
+
+    def _process_partition(
+        self, task: PartitionTask, records: list[InputRecord], executors: Mapping[str, Executor], until: float
+    ) -> bool:
+        """Decides records of a partition in order, until the time is over; returns whether there were any."""
+        decided: dict[str, int] = {}
+        done, topic, offset = 0, "", -1
+        try:
+            while done < len(records) and time.monotonic() < until:
+                message, headers, _ = records[done]
+                topic, offset = cast("str", message.topic()), cast("int", message.offset())
+                set_message_context(MessageContext(topic, task.number, offset, 0))
+                executors[topic](message.value(), message.key(), message.timestamp()[1], headers)
+                decided[topic] = offset + 1
+                done += 1
+        except (EngineStopped, KafkaException):
+            raise
+        except Exception as error:
+            raise decision_failed(error, topic=topic, partition=task.number, offset=offset) from error
+        task.note_decided(decided)
+        self._inbox.put_back(task, records[done:])
+        return done > 0
+
+    def _step_over_markers(self, batch: Batch, idle: Mapping[int, PartitionTask]) -> None:
+        """Commits ends behind control records: of partitions that are committed anyway, and of all once it is quiet.
+
+        In a transaction: an offset committed outside of one can take the group back behind another transaction.
+        """
+        if batch.tasks:
+            self._active = time.monotonic()
+        quiet = time.monotonic() - self._active > _QUIET_SECONDS
+        for task in list(idle.values()) if quiet else list(batch.tasks):
+            ends = task.positions_past_markers()
+            if ends:
+                task.note_decided(ends)
+                if task not in batch.tasks:
+                    batch.tasks.append(task)

@@ -1,70 +1,73 @@
-"""What a saga decides on an input: one table, total over every state and every input."""
+"""The decision table: one handler for each state and each type of input.
+
+The table and the state diagrams in README.md are generated from it (app/saga/state_diagram.py).
+"""
 
 from collections.abc import Callable
 from typing import Any
 
-from app.saga import backward, forward, people, standing, tries
 from app.saga.definition import Saga
+from app.saga.handlers import attempts, lifecycle, operator, replies, requests
 from app.saga.messages import (
     Cancel,
+    CapacityAvailable,
     Compensate,
     Failed,
     Input,
     Place,
     Refused,
     Retry,
-    RoomFor,
     Skip,
     Succeeded,
     TimerDue,
     Undone,
 )
 from app.saga.state import Compensating, Completed, NotStarted, Progress, RolledBack, Running, State
-from app.saga.turn import Room, Turn
-from app.saga.verdict import NOTHING, Decision, Forgotten, Unacceptable, Verdict
+from app.saga.transition import Admits, Transition
+from app.saga.verdict import NO_CHANGE, DeadLettered, Decision, Expired, Verdict
 
-Row = dict[type[Input], Callable[[Turn, Any], Unacceptable | Forgotten | None]]
+Row = dict[type[Input], Callable[[Transition, Any], DeadLettered | Expired | None]]
 
 _ENDED: Row = {
-    Place: standing.recognise,
-    Cancel: people.refuse_cancel,
-    **dict.fromkeys((Succeeded, Refused, Undone, Failed), standing.ignore),
-    **dict.fromkeys((Retry, Skip, Compensate), people.refuse_operation),
-    TimerDue: standing.forget,
-    RoomFor: standing.overtaken,
+    Place: lifecycle.duplicate_or_conflict,
+    Cancel: requests.refuse_cancel,
+    **dict.fromkeys((Succeeded, Refused, Undone, Failed), replies.ignore_reply),
+    **dict.fromkeys((Retry, Skip, Compensate), operator.refuse_operation),
+    TimerDue: lifecycle.expire,
+    CapacityAvailable: lifecycle.no_longer_waited_for,
 }
 TABLE: dict[type[State], Row] = {
     NotStarted: {
-        **dict.fromkeys((Cancel, Succeeded, Refused, Undone, Failed, Retry, Skip, Compensate), standing.unknown),
-        Place: standing.start,
-        TimerDue: standing.overtaken,
-        RoomFor: standing.overtaken,
+        **dict.fromkeys((Cancel, Succeeded, Refused, Undone, Failed, Retry, Skip, Compensate), lifecycle.unknown_order),
+        Place: lifecycle.start,
+        TimerDue: lifecycle.no_longer_waited_for,
+        CapacityAvailable: lifecycle.no_longer_waited_for,
     },
     Running: {
-        Place: standing.recognise,
-        Cancel: forward.cancel,
-        Succeeded: forward.succeed,
-        Refused: forward.refuse,
-        Undone: standing.ignore,
-        Failed: tries.fail,
-        Retry: people.see_to,
-        Skip: people.see_to,
-        Compensate: forward.compensate,
-        TimerDue: tries.time,
-        RoomFor: tries.room,
+        Place: lifecycle.duplicate_or_conflict,
+        Cancel: requests.cancel,
+        Succeeded: replies.on_succeeded,
+        Refused: replies.on_refused,
+        Undone: replies.ignore_reply,
+        Failed: attempts.on_failed,
+        Retry: operator.retry_or_skip,
+        Skip: operator.retry_or_skip,
+        Compensate: operator.compensate,
+        TimerDue: attempts.on_timer,
+        CapacityAvailable: attempts.on_capacity,
     },
     Compensating: {
-        Place: standing.recognise,
-        Cancel: people.refuse_cancel,
-        Succeeded: standing.ignore,
-        Refused: standing.ignore,
-        Undone: backward.undone,
-        Failed: tries.fail,
-        Retry: people.see_to,
-        Skip: people.see_to,
-        Compensate: people.refuse_operation,
-        TimerDue: tries.time,
-        RoomFor: tries.room,
+        Place: lifecycle.duplicate_or_conflict,
+        Cancel: requests.refuse_cancel,
+        Succeeded: replies.ignore_reply,
+        Refused: replies.ignore_reply,
+        Undone: replies.on_undone,
+        Failed: attempts.on_failed,
+        Retry: operator.retry_or_skip,
+        Skip: operator.retry_or_skip,
+        Compensate: operator.refuse_operation,
+        TimerDue: attempts.on_timer,
+        CapacityAvailable: attempts.on_capacity,
     },
     Completed: _ENDED,
     RolledBack: _ENDED,
@@ -72,7 +75,7 @@ TABLE: dict[type[State], Row] = {
 
 
 def always(_: str) -> bool:
-    """Every participant bears everything."""
+    """Every participant has capacity."""
     return True
 
 
@@ -82,15 +85,15 @@ def decide(
     progress: Progress,
     given: Input,
     at_ms: int,
-    room: Room = always,
-    bears: Room = always,
+    try_acquire: Admits = always,
+    keeps_slot: Admits = always,
 ) -> Verdict:
-    """What comes of an input at a time (ms since 1970), and of what the participants bear (see Turn).
+    """The verdict on one input at a time (ms since 1970), given what admission control allows (see Transition).
 
-    Never raises for any state of the saga and any input of their closed sets.
+    Never raises for any state of the saga and any input of their closed unions.
     """
-    turn = Turn(saga, saga_id, progress.state, at_ms, room, bears)
-    said = TABLE[type(progress.state)][type(given)](turn, given)
-    if said is not None:
-        return said
-    return Decision(turn.events, Progress(progress.seq + 1, turn.state)) if turn.events else NOTHING
+    transition = Transition(saga, saga_id, progress.state, at_ms, try_acquire, keeps_slot)
+    verdict = TABLE[type(progress.state)][type(given)](transition, given)
+    if verdict is not None:
+        return verdict
+    return Decision(transition.events, Progress(progress.seq + 1, transition.state)) if transition.events else NO_CHANGE

@@ -1,4 +1,4 @@
-"""A saga as data: what its author writes, and what every other part reads."""
+"""A saga's definition as data: written by its author, read by every other module."""
 
 import zlib
 from collections.abc import Iterable
@@ -8,31 +8,32 @@ from typing import Literal, Protocol
 from app.saga.soundness import check
 
 Kind = Literal["compensatable", "pivot", "retriable"]
-"""What can become of a step: undone later; the point of no return; or, after that, asked for until it is done."""
+"""A compensatable step can be undone. The pivot is the point of no return. A retriable step comes after it, and is sent
+until it is done."""
 
 DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How often an effect is asked for, and the pause after a technical failure, which doubles up to the longest."""
+    """The attempts of a command, and the backoff after a retryable failure: it doubles up to `longest_pause_ms`."""
 
     attempts: int = 5
     first_pause_ms: int = 200
     longest_pause_ms: int = 30_000
 
     def pause_ms(self, failures: int, command_id: str) -> int:
-        """Milliseconds to wait after the n-th failure (from 1): half of it fixed, half spread by the command's id."""
-        whole = min(self.first_pause_ms << min(failures - 1, 30), self.longest_pause_ms)
-        half = whole // 2
-        return half + zlib.crc32(command_id.encode()) % (whole - half + 1)
+        """The backoff (ms) after the n-th failure (from 1): half is fixed, half is jitter from the command id."""
+        backoff = min(self.first_pause_ms << min(failures - 1, 30), self.longest_pause_ms)
+        half = backoff // 2
+        return half + zlib.crc32(command_id.encode()) % (backoff - half + 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What a participant is asked to do: the message's type, and the fields of order and results that it carries.
+    """A command to a participant: its message type, and the order fields and step results that it carries.
 
-    Without an answer within `timeout_ms` it is asked for again, with the same idempotency key, or given up.
+    Without a reply within `timeout_ms` it is sent again with the same idempotency key, or the step is given up.
     """
 
     type: str
@@ -44,11 +45,11 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One participant's part: do and undo, the types of its replies, and the field that names a success's result.
+    """One participant's part: the commands that do and undo it, its reply types, and the reply field with its result.
 
-    `after` names the steps that must be done before it: None stands for the one written before it, () for the start.
-    Steps of which none comes after the other run in parallel. A pivot may lack an undo, a retriable step has none, and
-    can't be refused either.
+    `after` names the steps that must be done before it: None means the step declared before it, () the saga's start.
+    Steps that don't depend on each other run in parallel. A pivot may lack an undo. A retriable step has no undo, and
+    can't be refused.
     """
 
     name: str
@@ -64,12 +65,12 @@ class Step:
 
     @property
     def commands_topic(self) -> str:
-        """The topic, without prefix, on which the participant is asked."""
+        """The topic of its commands, without prefix."""
         return f"{self.name}.commands"
 
     @property
     def replies_topic(self) -> str:
-        """The topic, without prefix, on which the participant answers."""
+        """The topic of its replies, without prefix."""
         return f"{self.name}.replies"
 
     @property
@@ -83,77 +84,78 @@ class HasSteps(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """The saga's name."""
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """Every step there is."""
+        """All steps."""
 
     @property
     def sagas(self) -> "tuple[Saga, ...]":
-        """Each definition by itself."""
+        """The definitions, one per version."""
 
 
 @dataclass(frozen=True, slots=True)
 class Saga:
-    """Steps, each written after those that it needs. Raises Unsound with what can't work in it.
+    """Steps, each declared after those that it needs. Raises Unsound if the definition can't work.
 
-    A saga that is not done `deadline_ms` after its start goes back, if it still can. Once it has ended it is remembered
-    for `remembered_ms`, so that duplicates and late replies are known for what they are.
+    A saga not completed `deadline_ms` after its start rolls back, if it still can. The state of an ended saga is kept
+    for `retention_ms`: it makes duplicates and late replies recognisable.
     """
 
     name: str
     version: int
     steps: tuple[Step, ...]
     deadline_ms: int | None = None
-    remembered_ms: int = 7 * DAY_MS
-    place: dict[str, int] = field(init=False, repr=False, compare=False)
+    retention_ms: int = 7 * DAY_MS
+    step_index: dict[str, int] = field(init=False, repr=False, compare=False)
+    """For each step: its index in `steps`."""
     earlier: dict[str, frozenset[str]] = field(init=False, repr=False, compare=False)
-    """Of each step: all that must be done before it."""
+    """For each step: all steps that must be done before it."""
     roots: tuple[Step, ...] = field(init=False, repr=False, compare=False)
-    """The steps that a saga begins with."""
+    """The steps that the saga starts with."""
     later: dict[str, frozenset[str]] = field(init=False, repr=False, compare=False)
-    """Of each step: all that it must be done before."""
+    """For each step: all steps that need it, directly or not."""
     next_after: dict[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)
-    """Of each step: those that may begin once it is done, if nothing else that they need is under way."""
+    """For each step: the steps that start once it is done, unless another step that they need is still active."""
     undoable: dict[str, bool] = field(init=False, repr=False, compare=False)
-    """Of each step: whether it can be undone."""
+    """For each step: whether it can be undone."""
     needed_after: dict[str, frozenset[str]] = field(init=False, repr=False, compare=False)
-    """Of each step: the order's fields that a command can still need once it is done; the rest need not be kept."""
+    """For each step: the order fields that a later command may need once it is done; the state drops all others."""
 
     def __post_init__(self) -> None:
-        put = object.__setattr__
-        put(self, "place", {step.name: index for index, step in enumerate(self.steps)})
-        put(self, "earlier", _earlier(self.steps))
-        put(self, "roots", tuple(step for step in self.steps if not self.earlier[step.name]))
-        names = self.place
-        put(self, "later", {name: frozenset(other for other in names if name in self.earlier[other]) for name in names})
+        assign = object.__setattr__  # the dataclass is frozen
+        assign(self, "step_index", {step.name: index for index, step in enumerate(self.steps)})
+        assign(self, "earlier", _earlier(self.steps))
+        assign(self, "roots", tuple(step for step in self.steps if not self.earlier[step.name]))
+        names, earlier = self.step_index, self.earlier
+        assign(self, "later", {name: frozenset(other for other in names if name in earlier[other]) for name in names})
         check(self)
-        put(self, "next_after", {name: tuple(self.first_of(self.later[name])) for name in names})
-        put(self, "undoable", {step.name: step.undo is not None for step in self.steps})
-        put(self, "needed_after", {name: self._needed_after(name) for name in names})
+        assign(self, "next_after", {name: tuple(self.first_of(self.later[name])) for name in names})
+        assign(self, "undoable", {step.name: step.undo is not None for step in self.steps})
+        assign(self, "needed_after", {name: self._needed_after(name) for name in names})
 
     @property
     def sagas(self) -> "tuple[Saga, ...]":
-        """Itself, as the only one of its versions."""
+        """The saga itself: it is its only version."""
         return (self,)
 
     @property
     def pivot(self) -> Step | None:
-        """The point of no return."""
+        """The point of no return; None if the saga has none."""
         return next((step for step in self.steps if step.kind == "pivot"), None)
 
     def step(self, name: str) -> Step:
-        """The step of that name; KeyError when there is none."""
-        return self.steps[self.place[name]]
+        """The step of that name. Raises KeyError if there is none."""
+        return self.steps[self.step_index[name]]
 
     def first_of(self, names: Iterable[str]) -> list[str]:
-        """Those of them that need none of the others, in the order in which they are written."""
+        """The members of `names` without a predecessor among them, in declaration order."""
         among = frozenset(names)
         return [step.name for step in self.steps if step.name in among and not self.earlier[step.name] & among]
 
     def last_of(self, names: Iterable[str]) -> list[str]:
-        """Those of them that none of the others needs, in the order in which they are written."""
+        """The members of `names` without a successor among them, in declaration order."""
         among = frozenset(names)
         return [step.name for step in self.steps if step.name in among and not self.later[step.name] & among]
 
@@ -165,20 +167,20 @@ class Saga:
 
 
 def _earlier(steps: tuple[Step, ...]) -> dict[str, frozenset[str]]:
-    """What each step comes after, directly or not; names that are not written before it are left out."""
-    found: dict[str, frozenset[str]] = {}
+    """Direct and indirect predecessors of each step, without names that are not declared before it."""
+    earlier: dict[str, frozenset[str]] = {}
     for index, step in enumerate(steps):
         direct = directly_after(steps, index)
-        all_of_it = frozenset(direct).union(*(found.get(name, frozenset()) for name in direct))
-        found[step.name] = all_of_it.intersection(found)
-    return found
+        with_indirect = frozenset(direct).union(*(earlier.get(name, frozenset()) for name in direct))
+        earlier[step.name] = with_indirect.intersection(earlier)
+    return earlier
 
 
 def directly_after(steps: tuple[Step, ...], index: int) -> tuple[str, ...]:
-    """The names of the steps that this one is written to come after."""
-    given = steps[index].after
-    if given is not None:
-        return given
+    """The names of the step's direct predecessors."""
+    after = steps[index].after
+    if after is not None:
+        return after
     return (steps[index - 1].name,) if index else ()
 
 
@@ -187,9 +189,9 @@ def with_policy(
     timeout_ms: int | None = None,
     attempts: int | None = None,
     deadline_ms: int | None = None,
-    remembered_ms: int | None = None,
+    retention_ms: int | None = None,
 ) -> Saga:
-    """The same saga with other times (ms) and numbers of attempts; None keeps what its author wrote."""
+    """The same saga with other times (ms) and attempts; None keeps the author's value."""
 
     def adjusted(command: Command) -> Command:
         return replace(
@@ -205,5 +207,5 @@ def with_policy(
             for step in saga.steps
         ),
         deadline_ms=saga.deadline_ms if deadline_ms is None else deadline_ms,
-        remembered_ms=saga.remembered_ms if remembered_ms is None else remembered_ms,
+        retention_ms=saga.retention_ms if retention_ms is None else retention_ms,
     )

@@ -1,7 +1,7 @@
-"""What a saga decided: the closed set of events. An event is its JSON, so that a log is folded as it is read.
+"""The closed set of events that decisions consist of. An event is its JSON, so a log is folded as it is read.
 
-What follows from an event is told by the ones after it in the same decision; what doesn't, waits: a step whose turn has
-come, or whose time ran out, waits to be asked for until `requested` says that it was.
+The events after an event in the same decision are its consequences. Queueing has no event: a step that is ready or has
+timed out is queued until a `requested` event says that its command was sent.
 """
 
 from typing import Literal, NotRequired, TypedDict
@@ -10,7 +10,7 @@ from app.saga.messages import Order
 
 
 class Because(TypedDict):
-    """On the event that makes a saga go back: why, after which step, and whether somebody asked for it."""
+    """Why the saga rolls back: the reason, the step it had reached, and whether a shop or an operator requested it."""
 
     reason: str
     step: str
@@ -18,7 +18,7 @@ class Because(TypedDict):
 
 
 class Started(TypedDict):
-    """The order was accepted at `at_ms` (since 1970); not done by `deadline_ms`, it goes back."""
+    """The order was accepted at `at_ms` (ms since 1970). If not completed by `deadline_ms`, the saga rolls back."""
 
     type: Literal["saga.started"]
     order: Order
@@ -28,7 +28,7 @@ class Started(TypedDict):
 
 
 class StepRequested(TypedDict):
-    """The step's command is sent at `at_ms`; an answer is awaited until `due_ms` (since 1970)."""
+    """The step's command was sent at `at_ms`. Without a reply by `due_ms` (ms since 1970) the attempt times out."""
 
     type: Literal["saga.step.requested"]
     step: str
@@ -38,7 +38,7 @@ class StepRequested(TypedDict):
 
 
 class StepSucceeded(TypedDict):
-    """The participant did the step, and calls the result so."""
+    """The participant did the step; `result` is the participant's name for what it did."""
 
     type: Literal["saga.step.succeeded"]
     step: str
@@ -47,7 +47,7 @@ class StepSucceeded(TypedDict):
 
 
 class StepRefused(TypedDict):
-    """The participant refused: nothing was done."""
+    """The participant refused the step: nothing was done."""
 
     type: Literal["saga.step.refused"]
     step: str
@@ -57,7 +57,7 @@ class StepRefused(TypedDict):
 
 
 class StepFailed(TypedDict):
-    """A technical failure; the step is asked for again at `retry_due_ms` (since 1970), or when there is room."""
+    """A technical failure. It is sent again at `retry_due_ms` (ms since 1970) or, without it, when capacity is free."""
 
     type: Literal["saga.step.failed"]
     step: str
@@ -69,7 +69,7 @@ class StepFailed(TypedDict):
 
 
 class StepTimedOut(TypedDict):
-    """No answer came in time, or the saga's deadline passed: then there is a reason to go back."""
+    """No reply came in time, or the saga's deadline passed. With `because` the saga rolls back."""
 
     type: Literal["saga.step.timed_out"]
     step: str
@@ -78,7 +78,7 @@ class StepTimedOut(TypedDict):
 
 
 class CompensationRequested(TypedDict):
-    """The step's undo is sent at `at_ms`; an answer is awaited until `due_ms` (since 1970)."""
+    """The step's undo was sent at `at_ms`. Without a reply by `due_ms` (ms since 1970) the attempt times out."""
 
     type: Literal["saga.compensation.requested"]
     step: str
@@ -96,7 +96,7 @@ class CompensationSucceeded(TypedDict):
 
 
 class CompensationFailed(TypedDict):
-    """A technical failure in undoing; it is asked for again at `retry_due_ms` (since 1970), or when there is room."""
+    """The undo failed. It is sent again at `retry_due_ms` (ms since 1970) or, without it, when capacity is free."""
 
     type: Literal["saga.compensation.failed"]
     step: str
@@ -107,7 +107,7 @@ class CompensationFailed(TypedDict):
 
 
 class CompensationTimedOut(TypedDict):
-    """No answer to an undo came in time."""
+    """No reply to an undo came in time."""
 
     type: Literal["saga.compensation.timed_out"]
     step: str
@@ -115,7 +115,7 @@ class CompensationTimedOut(TypedDict):
 
 
 class CancelRequested(TypedDict):
-    """The order is to be rolled back on its shop's wish."""
+    """The shop cancelled the order: the saga rolls back."""
 
     type: Literal["saga.cancel.requested"]
     reason: str
@@ -123,14 +123,14 @@ class CancelRequested(TypedDict):
 
 
 class CancelRefused(TypedDict):
-    """A cancel came too late or twice."""
+    """A cancel came too late, or twice."""
 
     type: Literal["saga.cancel.refused"]
     reason: str
 
 
 class Operated(TypedDict):
-    """A person acted, and said why: on these steps, which were stuck, or so that the saga goes back."""
+    """An operator acted, with a reason: on `steps`, which were stuck, or to roll the saga back (`because`)."""
 
     type: Literal["saga.operated"]
     operation: str
@@ -141,7 +141,7 @@ class Operated(TypedDict):
 
 
 class OperationRefused(TypedDict):
-    """A person's wish made no sense in this state; `refusal` says why."""
+    """An operation made no sense in this state; `refusal` says why."""
 
     type: Literal["saga.operation.refused"]
     operation: str
@@ -151,7 +151,7 @@ class OperationRefused(TypedDict):
 
 
 class ReplyIgnored(TypedDict):
-    """A duplicate, late or unexpected reply changed nothing."""
+    """A duplicate, late or unexpected reply, which changed nothing."""
 
     type: Literal["saga.reply.ignored"]
     reply: str
@@ -160,14 +160,14 @@ class ReplyIgnored(TypedDict):
 
 
 class Finished(TypedDict):
-    """Every step was done; the saga is forgotten at `forget_ms` (since 1970)."""
+    """Every step is done. The saga's state is deleted at `forget_ms` (ms since 1970)."""
 
     type: Literal["saga.completed"]
     forget_ms: int
 
 
 class WentBack(TypedDict):
-    """All that was done is undone; the saga is forgotten at `forget_ms` (since 1970)."""
+    """Every step that was done is undone. The saga's state is deleted at `forget_ms` (ms since 1970)."""
 
     type: Literal["saga.rolled_back"]
     reason: str
@@ -177,7 +177,7 @@ class WentBack(TypedDict):
 
 
 class GotStuck(TypedDict):
-    """A step failed for good at `at_ms` (since 1970), in being done past the way back, or in being undone."""
+    """A step failed for good at `at_ms` (ms since 1970): it can't roll back any more, or could not be undone."""
 
     type: Literal["saga.stuck"]
     step: str

@@ -1,8 +1,8 @@
-"""What a saga can be told: the closed set of inputs. `id` is the message's own id (`ce_id`)."""
+"""The inputs of a saga: a closed union. `id` is the message's own id (`ce_id`)."""
 
 from typing import TypedDict
 
-from app.saga.facts import fact
+from app.saga.immutable import immutable
 
 
 class Money(TypedDict):
@@ -21,7 +21,7 @@ class Line(TypedDict):
 
 
 class Order(TypedDict):
-    """An order as it was placed; nothing in it is ever changed."""
+    """An order as placed; it never changes."""
 
     order_id: str
     customer_id: str
@@ -29,16 +29,16 @@ class Order(TypedDict):
     lines: list[Line]
 
 
-@fact
+@immutable
 class Place:
-    """A shop places an order; the digest tells two contents apart."""
+    """A shop places an order. The digest tells two orders with the same id apart."""
 
     id: str
     order: Order
     digest: str
 
 
-@fact
+@immutable
 class Cancel:
     """A shop wants its order rolled back."""
 
@@ -46,9 +46,9 @@ class Cancel:
     reason: str
 
 
-@fact
+@immutable
 class Succeeded:
-    """A participant did a step; `command` is the id of the command it answers, `result` what it calls what it did."""
+    """A participant did a step. `command` is the id of the command, `result` the participant's name for what it did."""
 
     id: str
     type: str
@@ -57,7 +57,7 @@ class Succeeded:
     result: str
 
 
-@fact
+@immutable
 class Refused:
     """A participant refused a step for a business reason, and did nothing."""
 
@@ -68,7 +68,7 @@ class Refused:
     reason: str
 
 
-@fact
+@immutable
 class Undone:
     """A participant undid a step."""
 
@@ -78,9 +78,9 @@ class Undone:
     command: str
 
 
-@fact
+@immutable
 class Failed:
-    """A participant failed technically, in doing or undoing; whether anything happened is open."""
+    """A participant failed technically, to do or to undo a step; whether anything happened is unknown."""
 
     id: str
     type: str
@@ -90,9 +90,9 @@ class Failed:
     retryable: bool
 
 
-@fact
+@immutable
 class Retry:
-    """An operator has what is stuck asked for again: all of it, or one step."""
+    """An operator has stuck steps sent again: all of them, or one."""
 
     id: str
     operator: str
@@ -100,9 +100,9 @@ class Retry:
     step: str | None = None
 
 
-@fact
+@immutable
 class Skip:
-    """An operator takes what is stuck as done by hand; where several steps are, one has to be named."""
+    """An operator takes a stuck step as done by hand; `step` is needed if several are stuck."""
 
     id: str
     operator: str
@@ -110,32 +110,32 @@ class Skip:
     step: str | None = None
 
 
-@fact
+@immutable
 class Compensate:
-    """An operator has a running saga rolled back."""
+    """An operator rolls a running saga back."""
 
     id: str
     operator: str
     reason: str
 
 
-@fact
+@immutable
 class TimerDue:
-    """The time (ms since 1970) that a state waits for has come."""
+    """The time (ms since 1970) that the state waits for has come."""
 
     due_ms: int
 
 
-@fact
-class RoomFor:
-    """A step that waits may be asked for: its participant has room."""
+@immutable
+class CapacityAvailable:
+    """A queued step may be sent: its participant has capacity."""
 
     step: str
 
 
 Reply = Succeeded | Refused | Undone | Failed
 Operation = Retry | Skip | Compensate
-Input = Place | Cancel | Reply | Operation | TimerDue | RoomFor
+Input = Place | Cancel | Reply | Operation | TimerDue | CapacityAvailable
 INPUTS: tuple[type[Input], ...] = (
     Place,
     Cancel,
@@ -147,7 +147,7 @@ INPUTS: tuple[type[Input], ...] = (
     Skip,
     Compensate,
     TimerDue,
-    RoomFor,
+    CapacityAvailable,
 )
 
 TYPE_OF: dict[type[Input], str] = {

@@ -1,4 +1,4 @@
-"""What can't work in a saga's definition, each in one sentence: found before anything starts."""
+"""Finds the flaws of a saga's definition before anything starts; each is one sentence."""
 
 import re
 from collections.abc import Iterator
@@ -11,47 +11,47 @@ if TYPE_CHECKING:
 
 KINDS = ("compensatable", "pivot", "retriable")
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
-"""A step's name is part of the names of its topics."""
+"""Step names are part of topic names."""
 MOST_STEPS = 50
 LONGEST_NAME = 128
-"""Characters of the name of a message or a result. With more of them, or more steps, the state of a saga whose
-participants say as much as they may could outgrow what a topic takes in one record."""
+"""Characters in the name of a message type or a result. With longer names or more steps, and the longest texts that
+participants may send, a saga's state could exceed the largest record."""
 LONGEST_MS = 100 * 365 * 86_400_000
-"""A hundred years: a time further ahead is a slip, and can outgrow what a date and a document hold."""
+"""A hundred years. A longer time is a mistake, and can overflow a date or the state document."""
 
 
 class Unsound(ValueError):
-    """A definition that can't be relied on to end its sagas; the message says what to change."""
+    """A definition whose sagas might never end; the message says what to change."""
 
 
 def check(saga: "Saga") -> None:
-    """Raises Unsound with the first flaw."""
+    """Raises Unsound for the first flaw."""
     for flaw in flaws(saga):
         raise Unsound(f"the saga {saga.name} can't work: {flaw}")
 
 
 def flaws(saga: "Saga") -> Iterator[str]:
-    """Everything that can't work."""
+    """All flaws, each as one sentence."""
     if type(saga.version) is not int or not 1 <= saga.version < 1 << 31:
         yield "its version must be a whole number from 1 to 2147483647"
-    yield from _whole(saga)
+    yield from _name_and_size(saga)
     yield from _names(saga)
     yield from _lengths(saga)
     yield from _order(saga)
     for step in saga.steps:
         yield from _kind(step)
         yield from _policies(step)
-    yield from _around_the_pivot(saga)
+    yield from _pivot(saga)
     yield from _fields(saga)
     if saga.deadline_ms is not None and not 1 <= saga.deadline_ms <= LONGEST_MS:
-        yield "its deadline must be between a millisecond and a hundred years after its start"
-    if not 0 <= saga.remembered_ms <= LONGEST_MS:
-        yield "an ended saga can be remembered for up to a hundred years, and not for less than no time"
+        yield "its deadline must be between 1 ms and a hundred years after its start"
+    if not 0 <= saga.retention_ms <= LONGEST_MS:
+        yield "its retention must be between 0 ms and a hundred years"
 
 
-def _whole(saga: "Saga") -> Iterator[str]:
+def _name_and_size(saga: "Saga") -> Iterator[str]:
     if NAME.fullmatch(saga.name) is None:
-        yield f"it can't be called so: its name must match {NAME.pattern}"
+        yield f"its name must match {NAME.pattern}"
     if not saga.steps:
         yield "it has no step"
     if len(saga.steps) > MOST_STEPS:
@@ -116,14 +116,14 @@ def _policies(step: "Step") -> Iterator[str]:
 def _policy(command: "Command") -> Iterator[str]:
     retry = command.retry
     if retry.attempts < 1 or command.timeout_ms < 1:
-        yield f"{command.type} needs at least one attempt, and a time-out of at least a millisecond"
+        yield f"{command.type} needs at least one attempt, and a time-out of at least 1 ms"
     if min(retry.first_pause_ms, retry.longest_pause_ms) < 0:
-        yield f"{command.type} can't pause for less than no time"
+        yield f"{command.type} needs pauses of at least 0 ms"
     if max(command.timeout_ms, retry.longest_pause_ms) > LONGEST_MS:
-        yield f"{command.type} would be waited for longer than a hundred years"
+        yield f"{command.type} has a time-out or a pause of more than a hundred years"
 
 
-def _around_the_pivot(saga: "Saga") -> Iterator[str]:
+def _pivot(saga: "Saga") -> Iterator[str]:
     pivots = [step.name for step in saga.steps if step.kind == "pivot"]
     if len(pivots) > 1:
         yield f"it has the pivots {' and '.join(pivots)}: only one step can be the point of no return"

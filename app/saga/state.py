@@ -1,38 +1,38 @@
-"""Where a saga can be: a closed union, and within it where each step under way can be, another one."""
+"""The states of a saga and, within them, of each active step: two closed unions."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from app.saga.facts import fact
-from app.saga.identity import Direction
+from app.saga.immutable import immutable
+from app.saga.message_ids import Direction
 
-# A step under way, be it done or undone: `attempt` is the last one that was asked for (0: none yet), and attempts are
-# counted from `first`, which is above 1 after an operator's retry.
-
-
-@fact
-class Waiting:
-    """To be asked for as soon as its participant has room."""
-
-    step: str
-    attempt: int
-    first: int
+# An active step is being done or undone. `attempt` is the last one sent (0: none yet). Attempts are counted from
+# `first`, which is above 1 after an operator's retry.
 
 
-@fact
-class Asked:
-    """Asked for at `asked_ms` (since 1970); without an answer by `due_ms` it is asked for again, or given up."""
+@immutable
+class Queued:
+    """The step waits for capacity at its participant."""
 
     step: str
     attempt: int
     first: int
-    asked_ms: int
+
+
+@immutable
+class InFlight:
+    """The step's command is sent. Without a reply by `due_ms` (ms since 1970) it is sent again, or given up."""
+
+    step: str
+    attempt: int
+    first: int
+    requested_ms: int
     due_ms: int
 
 
-@fact
-class Pausing:
-    """It failed technically; it is asked for again at `due_ms`. An answer to an earlier attempt still counts."""
+@immutable
+class BackingOff:
+    """The step failed and is sent again at `due_ms` (ms since 1970). A reply to an earlier attempt still counts."""
 
     step: str
     attempt: int
@@ -40,9 +40,9 @@ class Pausing:
     due_ms: int
 
 
-@fact
+@immutable
 class Stuck:
-    """It failed for good, and can't be given up: a person must act, or its participant answers late."""
+    """The step failed for good and can't be given up: an operator must act, or the participant must answer late."""
 
     step: str
     attempt: int
@@ -51,15 +51,14 @@ class Stuck:
     reason: str
 
 
-TIMED = (Asked, Pausing)
-Leg = Waiting | Asked | Pausing | Stuck
-LEGS: tuple[type[Leg], ...] = (Waiting, Asked, Pausing, Stuck)
+WITH_DUE_TIME = (InFlight, BackingOff)
+ActiveStep = Queued | InFlight | BackingOff | Stuck
+ACTIVE_STEPS: tuple[type[ActiveStep], ...] = (Queued, InFlight, BackingOff, Stuck)
 
 
-@fact
-class Facts:
-    """What a saga knows: its definition's name and version, and of its order the fields still needed by a command to
-    come, and the results of its steps."""
+@immutable
+class SagaData:
+    """The name and version of the definition, the order fields that a later command may need, the steps' results."""
 
     saga: str
     version: int
@@ -70,111 +69,111 @@ class Facts:
 
     @property
     def definition(self) -> str:
-        """What the saga goes by."""
+        """The definition's name, `order/1`."""
         return definition(self.saga, self.version)
 
 
 def definition(saga: str, version: int) -> str:
-    """A definition's name for people and for comparing: `order/1`."""
+    """The name of a definition, for people and for comparison: `order/1`."""
     return f"{saga}/{version}"
 
 
-@fact
+@immutable
 class Why:
-    """Why a saga goes back: after which step, and whether somebody asked for it."""
+    """Why the saga rolls back: the reason, the step it had reached, and whether a shop or an operator requested it."""
 
     reason: str
     step: str
     requested: bool
 
 
-@fact
+@immutable
 class NotStarted:
-    """No order of this id was placed, or it was forgotten."""
+    """No order with this id was placed, or the saga has expired."""
 
 
-@fact
+@immutable
 class Running:
-    """Steps are being done. What is neither under way nor comes after what is, is done.
+    """Steps are being done. A step that is neither active nor comes after an active step is done.
 
-    At `deadline_ms` (since 1970) it goes back; None when there is no deadline, or no way back any more.
+    The saga rolls back at `deadline_ms` (ms since 1970); None if it has no deadline, or can't roll back any more.
     """
 
-    facts: Facts
+    data: SagaData
     deadline_ms: int | None
-    legs: tuple[Leg, ...]
+    active_steps: tuple[ActiveStep, ...]
 
 
-@fact
+@immutable
 class Compensating:
-    """Steps are being undone; those `left` are undone after them."""
+    """Steps are being undone; the steps in `left` are undone after them."""
 
-    facts: Facts
+    data: SagaData
     why: Why
-    legs: tuple[Leg, ...]
+    active_steps: tuple[ActiveStep, ...]
     left: tuple[str, ...]
 
 
-@fact
+@immutable
 class Completed:
-    """Every step was done; forgotten at `forget_ms` (since 1970)."""
+    """Every step is done. The state is deleted at `forget_ms` (ms since 1970)."""
 
-    facts: Facts
+    data: SagaData
     forget_ms: int
 
 
-@fact
+@immutable
 class RolledBack:
-    """Nothing that was done still stands; forgotten at `forget_ms` (since 1970)."""
+    """Every step that was done is undone. The state is deleted at `forget_ms` (ms since 1970)."""
 
-    facts: Facts
+    data: SagaData
     why: Why
     forget_ms: int
 
 
 State = NotStarted | Running | Compensating | Completed | RolledBack
-UNDER_WAY = (Running, Compensating)
+ACTIVE_STATES = (Running, Compensating)
 STATES: tuple[type[State], ...] = (NotStarted, Running, Compensating, Completed, RolledBack)
 FINAL = (Completed, RolledBack)
 
 
-@fact
+@immutable
 class Progress:
-    """A saga so far: its state, and how many decisions led to it."""
+    """The state of a saga, and how many decisions led to it."""
 
     seq: int
     state: State
 
 
-UNKNOWN = Progress(0, NotStarted())
+NO_SAGA = Progress(0, NotStarted())
 
 
 def direction_of(state: State) -> Direction:
-    """Whether a saga's steps are done or undone now."""
+    """`do` while the saga is running, else `undo`."""
     return "do" if isinstance(state, Running) else "undo"
 
 
-def leg_of(legs: tuple[Leg, ...], step: str) -> Leg | None:
-    """Where the step under way is; None when it is not under way."""
-    for leg in legs:
-        if leg.step == step:
-            return leg
+def active_step(active_steps: tuple[ActiveStep, ...], step: str) -> ActiveStep | None:
+    """The entry of the step; None if the step is not active."""
+    for active in active_steps:
+        if active.step == step:
+            return active
     return None
 
 
 def stuck(state: State) -> tuple[Stuck, ...]:
-    """The steps that a person must see to."""
-    if isinstance(state, UNDER_WAY):
-        return tuple(leg for leg in state.legs if isinstance(leg, Stuck))
+    """The stuck steps: each needs an operator."""
+    if isinstance(state, ACTIVE_STATES):
+        return tuple(active for active in state.active_steps if isinstance(active, Stuck))
     return ()
 
 
 def due_ms(state: State) -> int | None:
-    """When (ms since 1970) a state wants to be told of the time; None for one that waits for nothing but messages."""
-    if isinstance(state, UNDER_WAY):
+    """The next time (ms since 1970) that a state waits for; None if it waits for messages alone."""
+    if isinstance(state, ACTIVE_STATES):
         due = state.deadline_ms if isinstance(state, Running) else None
-        for leg in state.legs:
-            if isinstance(leg, TIMED) and (due is None or leg.due_ms < due):
-                due = leg.due_ms
+        for active in state.active_steps:
+            if isinstance(active, WITH_DUE_TIME) and (due is None or active.due_ms < due):
+                due = active.due_ms
         return due
     return None if isinstance(state, NotStarted) else state.forget_ms

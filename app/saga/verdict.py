@@ -1,46 +1,46 @@
-"""What comes of an input."""
+"""The verdict on an input: a closed union."""
 
 from typing import Literal
 
 from app.saga.events import Event
-from app.saga.facts import fact
-from app.saga.state import Facts, NotStarted, Progress
+from app.saga.immutable import immutable
+from app.saga.state import NotStarted, Progress, SagaData
 
 
-@fact
+@immutable
 class Decision:
-    """The saga took the input in: these events happened, and led to this progress."""
+    """The saga accepted the input: these events happened, and led to this progress."""
 
     events: list[Event]
     progress: Progress
 
     @property
-    def facts(self) -> Facts:
-        """What the saga knows now."""
+    def data(self) -> SagaData:
+        """The saga's data after the decision."""
         state = self.progress.state
         if isinstance(state, NotStarted):
-            raise TypeError("a saga that took something in has started")
-        return state.facts
+            raise TypeError("a saga with a decision has started")
+        return state.data
 
 
-@fact
-class Nothing:
-    """The input changes nothing and leaves no record: a duplicate order, or a timer that was overtaken."""
+@immutable
+class NoChange:
+    """The input changes nothing and leaves no record: a duplicate order, or a timer that no longer counts."""
 
 
-@fact
-class Forgotten:
-    """The saga ended long enough ago: its state is deleted. Its events tell of it for good."""
+@immutable
+class Expired:
+    """The saga's retention is over: its state is deleted, its events stay."""
 
 
-@fact
-class Unacceptable:
-    """No saga can take the input in: it belongs to the dead letters."""
+@immutable
+class DeadLettered:
+    """No saga can accept the input: it goes to the dead letters."""
 
     code: Literal["conflict", "unknown_order"]
     message: str
 
 
-Verdict = Decision | Nothing | Forgotten | Unacceptable
-NOTHING = Nothing()
-FORGOTTEN = Forgotten()
+Verdict = Decision | NoChange | Expired | DeadLettered
+NO_CHANGE = NoChange()
+EXPIRED = Expired()

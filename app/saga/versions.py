@@ -1,4 +1,4 @@
-"""The versions of a saga side by side: new ones start with the latest, those under way keep theirs."""
+"""The versions of a saga side by side: new sagas start with the latest one, active sagas keep theirs."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from app.saga.state import FINAL, NotStarted, State, definition
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """All definitions of one saga that this process knows. Raises Unsound with what can't work in them together."""
+    """All definitions of one saga in this process. Raises Unsound if they can't work together."""
 
     sagas: tuple[Saga, ...]
     by_version: dict[int, Saga] = field(init=False, repr=False, compare=False)
@@ -24,17 +24,17 @@ class Versions:
 
     @property
     def name(self) -> str:
-        """What all of them are called."""
+        """The name that all versions share."""
         return self.latest.name
 
     @property
     def definitions(self) -> frozenset[str]:
-        """What sagas of these definitions go by."""
+        """The names of the definitions: `order/1`, `order/2`."""
         return frozenset(definition(saga.name, saga.version) for saga in self.sagas)
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """Every step of any version once, as the latest version that has it writes it; the latest version's first."""
+        """Every step of any version once, as declared last; the steps of the latest version come first."""
         newest_first = sorted(self.sagas, key=lambda saga: -saga.version)
         steps: dict[str, Step] = {}
         for saga in newest_first:
@@ -43,16 +43,20 @@ class Versions:
         return tuple(steps.values())
 
     def of(self, state: State) -> Saga:
-        """The definition that decides for a state: its own, or the latest for what has not begun or has ended."""
+        """The definition that decides for a state. Raises KeyError if it is missing and the saga has not ended.
+
+        That is the version that the saga started with, or the latest one for a new saga, and for an ended saga whose
+        version is missing.
+        """
         if isinstance(state, NotStarted):
             return self.latest
-        version = state.facts.version
+        version = state.data.version
         if version not in self.by_version and isinstance(state, FINAL):
             return self.latest
         return self.by_version[version]
 
     def each(self, change: Callable[[Saga], Saga]) -> "Versions":
-        """All of them, changed."""
+        """All versions, each with the change applied."""
         return Versions(tuple(change(saga) for saga in self.sagas))
 
 

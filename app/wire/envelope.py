@@ -1,13 +1,13 @@
-"""The CloudEvents envelope of a record, in binary mode (headers) or structured mode (all in the value)."""
+"""The CloudEvents envelope of a record: binary mode (attributes in headers) or structured mode (all in the value)."""
 
 import re
 from collections.abc import Sequence
 from typing import Any, Protocol, cast
 
-from app.saga.facts import fact
-from app.wire.bad import Bad
+from app.saga.immutable import immutable
 from app.wire.fields import MAX_TEXT
-from app.wire.strict import Object, parse
+from app.wire.invalid_record import InvalidRecord
+from app.wire.strict_json import Object, parse
 
 
 class _Unreadable(tuple[tuple[str, bytes | None], ...]):
@@ -15,35 +15,35 @@ class _Unreadable(tuple[tuple[str, bytes | None], ...]):
 
 
 Headers = Sequence[tuple[str, bytes | None]]
-UNREADABLE: Headers = _Unreadable()  # stands for headers of which the client can't even make a list
+UNREADABLE: Headers = _Unreadable()  # stands for headers that the client can't decode
 MAX_HEADER_BYTES = 256 * 1024
-_LENGTHS = 2 * 5  # bytes: at most what a header's two lengths take on the wire
+_LENGTHS = 2 * 5  # bytes at most: a header's two lengths on the wire
 _STRUCTURED = b"application/cloudevents+json"
-# Version 00 ends there, a later one may go on. There is no version ff, and an id of zeros is none.
+# Version 00 ends after the flags, later versions may have more. Version ff and ids of zeros are invalid.
 _IDS = rb"-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
 _PARENT = re.compile(rb"00%b|(?!00|ff)[0-9a-f]{2}%b(?:-[!-~]*)?" % (_IDS, _IDS))
 _STATE = re.compile(rb"[ -~\t]+")
 
 
 class HasHeaders(Protocol):
-    """A record as a client gives it."""
+    """A record as a Kafka client returns it."""
 
     def headers(self) -> Any:
-        """The headers, if the client can make a list of them."""
+        """The headers. Raises SystemError or UnicodeDecodeError if the client can't decode a name."""
 
 
 def headers_of(record: HasHeaders) -> Headers | None:
-    """A record's headers, or UNREADABLE."""
+    """The headers of a record; UNREADABLE if the client can't decode them."""
     try:
         return cast("Headers | None", record.headers())
-    except (SystemError, UnicodeDecodeError):  # so the client says that a header's name is not UTF-8
+    except (SystemError, UnicodeDecodeError):  # raised by the client if a header's name is not UTF-8
         return UNREADABLE
 
 
-def spoken(
+def cloudevent_headers(
     id: str, type: str, source: bytes, at: str, key: bytes, causation: str | None = None, trace: Headers = ()
 ) -> list[tuple[str, bytes | None]]:
-    """The headers of a message of the order with that key, in binary mode; `at` is its time (RFC 3339, UTC)."""
+    """The headers of a message in binary mode. `key` is the order id, `at` the time (RFC 3339, UTC)."""
     cause = () if causation is None else (("ce_causationid", causation.encode()),)
     return [
         ("ce_specversion", b"1.0"),
@@ -58,9 +58,9 @@ def spoken(
     ]
 
 
-@fact
+@immutable
 class Envelope:
-    """What a message says of itself, its data, and the trace it belongs to (ready to be passed on)."""
+    """A message's attributes, its data, and its trace headers, ready to be propagated."""
 
     id: str
     type: str
@@ -70,9 +70,9 @@ class Envelope:
 
 
 def read(value: bytes | None, headers: Headers | None) -> Envelope:
-    """The envelope of a record. Raises Bad when it is malformed or too large."""
+    """The envelope of a record. Raises InvalidRecord if it is malformed or too large."""
     if headers is UNREADABLE:
-        raise Bad("malformed", "the name of a header is not UTF-8")
+        raise InvalidRecord("malformed", "the name of a header is not UTF-8")
     named = dict(headers) if headers else {}
     content_type = named.get("content-type")
     if content_type is not None and content_type.lower().startswith(_STRUCTURED):
@@ -88,7 +88,7 @@ def read(value: bytes | None, headers: Headers | None) -> Envelope:
 
 
 def header_bytes(headers: Headers) -> int:
-    """How many bytes headers take on the wire, at most."""
+    """An upper bound of the headers' bytes on the wire."""
     return sum(len(name.encode()) + len(value or b"") + _LENGTHS for name, value in headers)
 
 
@@ -96,14 +96,14 @@ def _text(value: bytes | None, name: str) -> str:
     try:
         text = value.decode() if value else ""
     except UnicodeDecodeError as error:
-        raise Bad("malformed", f"the header {name} is not UTF-8") from error
+        raise InvalidRecord("malformed", f"the header {name} is not UTF-8") from error
     if not 1 <= len(text) <= MAX_TEXT:
-        raise Bad("malformed", f"the header {name} is missing, empty or longer than {MAX_TEXT} characters")
+        raise InvalidRecord("malformed", f"the header {name} is missing, empty or longer than {MAX_TEXT} characters")
     return text
 
 
 def _trace(parent: bytes | None, state: bytes | None) -> tuple[tuple[str, bytes], ...]:
-    """What is passed on of a stranger's trace: what W3C Trace Context allows, and no state without its parent."""
+    """The trace headers that are propagated: valid by W3C Trace Context, and no tracestate without its traceparent."""
     if not parent or len(parent) > MAX_TEXT or _PARENT.fullmatch(parent) is None:
         return ()
     if not state or len(state) > MAX_TEXT or _STATE.fullmatch(state) is None:
@@ -111,17 +111,17 @@ def _trace(parent: bytes | None, state: bytes | None) -> tuple[tuple[str, bytes]
     return (("traceparent", parent), ("tracestate", state))
 
 
-def _structured(whole: Object) -> Envelope:
-    data = whole.get("data")
+def _structured(event: Object) -> Envelope:
+    data = event.get("data")
     if type(data) is not dict:
-        raise Bad("malformed", "the data of the CloudEvent is not a JSON object")
-    cause = whole.get("causationid")
+        raise InvalidRecord("malformed", "the data of the CloudEvent is not a JSON object")
+    cause = event.get("causationid")
     return Envelope(
-        _attribute(whole, "id"),
-        _attribute(whole, "type"),
-        None if cause is None else _attribute(whole, "causationid"),
+        _attribute(event, "id"),
+        _attribute(event, "type"),
+        None if cause is None else _attribute(event, "causationid"),
         data,
-        _trace(_bytes(whole.get("traceparent")), _bytes(whole.get("tracestate"))),
+        _trace(_bytes(event.get("traceparent")), _bytes(event.get("tracestate"))),
     )
 
 
@@ -129,8 +129,8 @@ def _bytes(value: Any) -> bytes | None:
     return value.encode() if type(value) is str else None
 
 
-def _attribute(whole: Object, name: str) -> str:
-    value = whole.get(name)
+def _attribute(event: Object, name: str) -> str:
+    value = event.get(name)
     if type(value) is not str or not 1 <= len(value) <= MAX_TEXT:
-        raise Bad("malformed", f"the attribute {name} of the CloudEvent is missing, empty or no short string")
+        raise InvalidRecord("malformed", f"the attribute {name} of the CloudEvent is missing, empty or no short string")
     return value

@@ -1,4 +1,4 @@
-"""Which partition a key belongs to: Kafka's default (Java) partitioner, murmur2."""
+"""The partition of a key by Kafka's default (Java) partitioner, murmur2."""
 
 from struct import unpack_from
 
@@ -7,7 +7,7 @@ _MASK = 0xFFFFFFFF
 
 
 def murmur2(key: bytes) -> int:
-    """Kafka's 32-bit murmur2, as an unsigned number."""
+    """Kafka's 32-bit murmur2, unsigned."""
     length = len(key)
     h = (0x9747B28C ^ length) & _MASK
     words = length >> 2
@@ -22,5 +22,5 @@ def murmur2(key: bytes) -> int:
 
 
 def partition_of(key: bytes, partitions: int) -> int:
-    """The partition, of so many, to which the default partitioner sends a key."""
+    """The partition, of this many, that the default partitioner chooses for a key."""
     return (murmur2(key) & 0x7FFFFFFF) % partitions

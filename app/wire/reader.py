@@ -1,4 +1,4 @@
-"""Records of the input topics, read as inputs of a saga."""
+"""Reads records of the input topics as inputs of a saga."""
 
 from collections.abc import Callable
 from hashlib import blake2b
@@ -6,17 +6,17 @@ from hashlib import blake2b
 import orjson
 
 from app.saga.definition import HasSteps, Step
-from app.saga.facts import fact
+from app.saga.immutable import immutable
 from app.saga.messages import Cancel, Compensate, Failed, Input, Place, Refused, Retry, Skip, Succeeded, Undone
 from app.wire import envelope, fields
-from app.wire.bad import Bad
 from app.wire.envelope import Envelope, Headers
+from app.wire.invalid_record import InvalidRecord
 from app.wire.topics import OPERATIONS, REQUESTS
 
 
-@fact
+@immutable
 class Received:
-    """An input and what is needed to name it as a cause: its id and type, and the trace to be passed on."""
+    """An input, and what its decision records as its cause: id, type and the trace to propagate."""
 
     saga_id: str
     id: str
@@ -29,7 +29,7 @@ Parse = Callable[[Envelope], Input]
 
 
 class Reader:
-    """Reads the messages of one saga, or of all its versions; what a topic may carry follows from its steps."""
+    """Reads the messages of one saga, or of all its versions. The message types per topic follow from its steps."""
 
     def __init__(self, saga: HasSteps) -> None:
         self._parsers: dict[str, dict[str, Parse]] = {
@@ -39,24 +39,24 @@ class Reader:
         }
 
     def read(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers | None) -> Received:
-        """The input of a record, `topic` without prefix. Raises Bad when the record belongs to the dead letters."""
+        """The input of a record; `topic` is without prefix. Raises InvalidRecord if the record is a dead letter."""
         message = envelope.read(value, headers)
         parse = self._parsers[topic].get(message.type)
         if parse is None:
-            raise Bad("unknown_type", f"{topic} carries no messages of this type")
+            raise InvalidRecord("unknown_type", f"{topic} carries no messages of this type")
         saga_id = fields.order_id(message.data)
         given = parse(message)
         if key is None or key != saga_id.encode():
-            raise Bad("wrong_key", "the record's key is not its order_id")
+            raise InvalidRecord("wrong_key", "the record's key is not its order_id")
         return Received(saga_id, message.id, message.type, given, message.trace)
 
     def types(self, topic: str) -> tuple[str, ...]:
-        """The message types that a topic, without prefix, may carry."""
+        """The message types that a topic may carry; `topic` is without prefix."""
         return tuple(self._parsers[topic])
 
 
 def digest(order: object) -> str:
-    """Tells contents apart: 128 bits of BLAKE2b over the canonical JSON, as hexadecimal text."""
+    """128 bits of BLAKE2b over the canonical JSON, in hex: tells two orders apart."""
     return blake2b(orjson.dumps(order), digest_size=16).hexdigest()
 
 
@@ -70,27 +70,27 @@ def _cancel(message: Envelope) -> Cancel:
 
 
 def _retry(message: Envelope) -> Retry:
-    return Retry(message.id, *_who_and_why(message), _one_step(message))
+    return Retry(message.id, *_operator_and_reason(message), _optional_step(message))
 
 
 def _skip(message: Envelope) -> Skip:
-    return Skip(message.id, *_who_and_why(message), _one_step(message))
+    return Skip(message.id, *_operator_and_reason(message), _optional_step(message))
 
 
 def _compensate(message: Envelope) -> Compensate:
-    return Compensate(message.id, *_who_and_why(message))
+    return Compensate(message.id, *_operator_and_reason(message))
 
 
-def _who_and_why(message: Envelope) -> tuple[str, str]:
+def _operator_and_reason(message: Envelope) -> tuple[str, str]:
     return fields.text(message.data, "operator"), fields.text(message.data, "reason")
 
 
-def _one_step(message: Envelope) -> str | None:
+def _optional_step(message: Envelope) -> str | None:
     return fields.step(message.data) if "step" in message.data else None
 
 
 def _replies(step: Step) -> dict[str, Parse]:
-    """How the replies of a step are read."""
+    """The parser of each reply type of a step."""
     name, result = step.name, step.result
 
     def succeeded(message: Envelope) -> Succeeded:
@@ -112,5 +112,5 @@ def _replies(step: Step) -> dict[str, Parse]:
 
 def _command(message: Envelope) -> str:
     if message.causation is None:
-        raise Bad("malformed", "a reply needs ce_causationid, the id of the command that it answers")
+        raise InvalidRecord("malformed", "a reply needs ce_causationid, the id of the command that it answers")
     return message.causation

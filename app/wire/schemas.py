@@ -1,10 +1,11 @@
-"""JSON Schemas of all values on the wire, made of the constants and definitions that the code reads and writes by.
+"""JSON Schemas of all values on the wire, built from the constants and definitions that the code itself uses.
 
-They use only what drafts 7 and 2020-12 have in common, and leave room for fields to come. Those of all versions of a
-saga say what any of them can write: a field that one of them lacks may be absent.
+They use only keywords that drafts 7 and 2020-12 have in common, and allow unknown fields. Schemas of all versions of a
+saga describe what any version can write: a field that one version lacks may be absent.
 """
 
 from collections.abc import Iterable, Mapping
+from inspect import cleandoc
 from typing import Any, Literal, get_args, get_origin, get_type_hints, is_typeddict
 
 import orjson
@@ -13,31 +14,31 @@ from app.saga.definition import HasSteps, Saga, Step
 from app.saga.events import Event, StepTimedOut
 from app.saga.messages import TYPE_OF, Compensate, Order, Retry, Skip
 from app.saga.soundness import NAME
-from app.saga.state import Facts, Waiting, Why
+from app.saga.state import Queued, SagaData, Why
 from app.wire.fields import CURRENCY, MAX_LINES, MAX_MINOR, MAX_QUANTITY, MAX_TEXT, ORDER_ID
-from app.wire.statedoc import KINDS, LEG_KINDS
+from app.wire.state_codec import ACTIVE_STEP_KINDS, KINDS, MEMBER_OF
 
 Schema = dict[str, Any]
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def text(*examples: str) -> Schema:
-    """A string within the limits of the contract."""
+    """A string within the contract's limit."""
     return {"type": "string", "maxLength": MAX_TEXT, **({"examples": list(examples)} if examples else {})}
 
 
 def count(least: int, *examples: int) -> Schema:
-    """An integer of at least so much."""
+    """An integer of at least `least`."""
     return {"type": "integer", "minimum": least, **({"examples": list(examples)} if examples else {})}
 
 
 def one_of(values: Iterable[str]) -> Schema:
-    """One of some words."""
+    """One of the values."""
     return {"type": "string", "enum": list(values)}
 
 
 def record(fields: Mapping[str, Schema], optional: Iterable[str] = ()) -> Schema:
-    """An object with these fields, of which some may be absent, and any others."""
+    """An object with these fields, some of them optional, and any others."""
     absent = set(optional)
     required = [name for name in fields if name not in absent]
     return {"type": "object", "properties": dict(fields), **({"required": required} if required else {})}
@@ -66,13 +67,13 @@ _REASON = text("limit exceeded")
 _OPERATION = {"order_id": ORDER_KEY, "operator": text("ann"), "reason": text("settled by phone")}
 _DIGEST: Schema = {"type": "string", "pattern": "^[0-9a-f]{32}$", "examples": ["0123456789abcdef0123456789abcdef"]}
 MS: Schema = {**count(0, 1772357430125), "description": "Milliseconds since 1970."}
-_FIRST: Schema = {**count(2), "description": "Attempts are counted from here, after an operator's retry; else from 1."}
+_FIRST: Schema = {**count(2), "description": "Attempts count from this one, after an operator's retry; else from 1."}
 _SCALARS: dict[Any, Schema] = {str: text(), int: count(0), bool: {"type": "boolean"}}
-_PERHAPS_NEVER_ASKED = (StepTimedOut, Waiting)  # alone in that an attempt of 0 can stand in them
+_ATTEMPT_MAY_BE_0 = (StepTimedOut, Queued)  # 0: the step was never requested
 
 
 def values(saga: HasSteps) -> dict[str, Schema]:
-    """The value of each message, by its `ce_type`."""
+    """The value of each message, by `ce_type`."""
     found = _inputs(saga)
     for one in saga.sagas:
         for step in one.steps:
@@ -82,54 +83,54 @@ def values(saga: HasSteps) -> dict[str, Schema]:
 
 
 def outcomes(saga: HasSteps) -> dict[str, Schema]:
-    """The value of each outcome, by its `ce_type`."""
+    """The value of each outcome, by `ce_type`."""
     results = _results(saga)
-    unsure = results.keys() - set.intersection(*map(_sure, saga.sagas))
-    order, step = {"order_id": ORDER_KEY}, {"step": _known(saga)["step"]}
+    uncertain = results.keys() - set.intersection(*map(_certain_results, saga.sagas))
+    order, step = {"order_id": ORDER_KEY}, {"step": _narrowed(saga)["step"]}
     rejected, cancelled = {"reason": _REASON}, {"reason": text("changed my mind")}
     refused, stuck = {"reason": text("the order is completed")}, {"reason": text("timed out")}
     return {
-        "order.completed": _said("Every step of the order was done.", order | results, unsure),
-        "order.rejected": _said(
-            "Rolled back after the step was refused, failed or timed out.", order | rejected | step
+        "order.completed": _described("Every step of the order is done.", order | results, uncertain),
+        "order.rejected": _described(
+            "Rolled back because the step was refused, failed or timed out.", order | rejected | step
         ),
-        "order.cancelled": _said("Rolled back on request.", order | cancelled),
-        "order.cancel.refused": _said("The cancel came too late or twice, and changed nothing.", order | refused),
-        "order.stuck": _said(
-            "The step failed for good where it can't be given up: a person must act. Not final, an outcome may follow.",
+        "order.cancelled": _described("Rolled back on request.", order | cancelled),
+        "order.cancel.refused": _described("The cancel came too late, or twice, and changed nothing.", order | refused),
+        "order.stuck": _described(
+            "A step failed for good and can't be given up: an operator must act. Not final: an outcome may follow.",
             order | stuck | step,
         ),
     }
 
 
 def event_record(saga: HasSteps) -> Schema:
-    """A record of the history: one decision with its cause and its events."""
-    place = {"topic": text("order.requests"), "partition": count(0), "offset": count(0)}
-    from_input = {**place, "id": text("m-1"), "type": text("order.place")}
+    """A record of the history: one decision, with its cause and its events."""
+    position = {"topic": text("order.requests"), "partition": count(0), "offset": count(0)}
+    from_input = {**position, "id": text("m-1"), "type": text("order.place")}
     timer = "`<step>:<do or undo>:<last attempt>:<timeout, pause or room>`, or `deadline`."
     from_timer = {"timer": {**text("payment:do:1:timeout"), "description": timer}, "due": TIME}
     fields = {
         "saga_id": ORDER_KEY,
         "saga": {"const": saga.name},
         "version": count(1),
-        "seq": {**count(1), "description": "Counts the decisions of a saga, from 1 without gaps."},
+        "seq": {**count(1), "description": "Numbers the decisions of a saga, from 1 without gaps."},
         "at": TIME,
         "cause": {"oneOf": [record(from_input), record(from_timer)]},
         "events": {"type": "array", "minItems": 1, "items": {"oneOf": list(events(saga).values())}},
     }
-    return _said("One decision: what led to it, and what happened. Their fold, in order, is the saga's state.", fields)
+    return _described("One decision: its cause and its events. All events of a saga fold to its state.", fields)
 
 
 def events(saga: HasSteps) -> dict[str, Schema]:
-    """Each event, by its type, as the core declares it."""
-    known = _known(saga)
-    made = (_typed_dict(event, known) for event in get_args(Event))
-    return {schema["properties"]["type"]["const"]: schema for schema in made}
+    """Each event by its type, as app/saga/events.py declares it."""
+    narrowed = _narrowed(saga)
+    schemas = (_typed_dict(event, narrowed) for event in get_args(Event))
+    return {schema["properties"]["type"]["const"]: schema for schema in schemas}
 
 
 def state_document(saga: HasSteps) -> Schema:
-    """A saga's state as it stands in the changelog."""
-    known = _known(saga)
+    """A saga's state in the changelog."""
+    narrowed = _narrowed(saga)
     kept = {name: schema for name, schema in ORDER.items() if name != "order_id"}
     results = _results(saga)
     shared = {
@@ -138,35 +139,37 @@ def state_document(saga: HasSteps) -> Schema:
         "version": count(1),
         "digest": _DIGEST,
         "started_ms": MS,
-        "order": {**record(kept, kept), "description": "What of the order a command to come can need."},
+        "order": {**record(kept, kept), "description": "The order fields that a later command may need."},
         "results": record(results, results),
     }
-    legs = [
-        _said(leg.__doc__, {"is": {"const": name}, **_fields(leg, known)}, ("first",))
-        for name, leg in LEG_KINDS.items()
+    active_steps = [
+        _described(_text_of(kind), {"is": {"const": name}, **_fields(kind, narrowed)}, ("first",))
+        for name, kind in ACTIVE_STEP_KINDS.items()
     ]
-    known |= {"legs": _some({"oneOf": legs}), "left": _some(known["step"])}
+    narrowed |= {"legs": _array({"oneOf": active_steps}), "left": _array(narrowed["step"])}
     states = []
     for name, state in KINDS.items():
-        branch = _said(state.__doc__, {"state": {"const": name}, **_fields(state, known)}, ("deadline_ms", "left"))
-        states.append({word: branch[word] for word in ("description", "properties", "required")})
+        branch = _described(
+            _text_of(state), {"state": {"const": name}, **_fields(state, narrowed)}, ("deadline_ms", "left")
+        )
+        states.append({keyword: branch[keyword] for keyword in ("description", "properties", "required")})
     shape = record({"state": one_of(KINDS), **shared}, ("order", "results"))
-    return {"description": "A saga's state: one of these, by `state`.", **shape, "oneOf": states}
+    return {"description": "A saga's state; the fields depend on `state`.", **shape, "oneOf": states}
 
 
 def documents(saga: HasSteps) -> dict[str, Schema]:
-    """Whole JSON Schema documents: each message by its `ce_type`, and the two logs by their topics."""
+    """Complete JSON Schema documents: one per message by `ce_type`, and one each for the topics of events and state."""
     schemas = {**values(saga), "saga.events": event_record(saga), "saga.state": state_document(saga)}
     return {name: {"$schema": DIALECT, "title": name, **schema} for name, schema in schemas.items()}
 
 
 def encoded(document: object) -> bytes:
-    """A document as a text file: the same bytes for the same document."""
+    """A document as the bytes of a text file: the same for the same document."""
     return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
 def example(schema: Schema) -> Any:
-    """A value that the schema allows, with all its fields: made of the examples in it."""
+    """A value that the schema allows, with all its fields, built from the schema's own examples."""
     if "examples" in schema:
         return schema["examples"][0]
     if "const" in schema:
@@ -183,16 +186,21 @@ def example(schema: Schema) -> Any:
     return {"string": "text", "integer": schema.get("minimum", 0), "boolean": True}[schema["type"]]
 
 
-def _said(description: str | None, fields: Mapping[str, Schema], optional: Iterable[str] = ()) -> Schema:
+def _described(description: str, fields: Mapping[str, Schema], optional: Iterable[str] = ()) -> Schema:
     return {"description": description, **record(fields, optional)}
 
 
-def _some(items: Schema) -> Schema:
+def _text_of(kind: type) -> str:
+    """The class's docstring without line breaks in a paragraph. Only Python 3.13 strips its indentation."""
+    return "\n\n".join(" ".join(part.split()) for part in cleandoc(kind.__doc__ or "").split("\n\n"))
+
+
+def _array(items: Schema) -> Schema:
     return {"type": "array", "minItems": 1, "items": items}
 
 
 def _either(one: Schema, other: Schema) -> Schema:
-    """An object that is as one of two has it."""
+    """An object that matches one of two schemas."""
     required = [name for name in one["required"] if name in other["required"]]
     return {**one, "properties": {**one["properties"], **other["properties"]}, "required": required}
 
@@ -200,14 +208,14 @@ def _either(one: Schema, other: Schema) -> Schema:
 def _inputs(saga: HasSteps) -> dict[str, Schema]:
     cancel = {"order_id": ORDER_KEY, "reason": text("changed my mind")}
     step: Schema = {"type": "string", "pattern": f"^{NAME.pattern}$", "examples": [step.name for step in saga.steps]}
-    retry = {**_OPERATION, "step": {**step, "description": "Only this stuck step; without it all that are stuck."}}
-    skip = {**_OPERATION, "step": {**step, "description": "Which stuck step; needed where several are stuck."}}
+    retry = {**_OPERATION, "step": {**step, "description": "Only this stuck step; without it, all stuck steps."}}
+    skip = {**_OPERATION, "step": {**step, "description": "The stuck step; needed if several steps are stuck."}}
     return {
-        "order.place": _said("A shop places an order; the first valid one of an id starts its saga.", ORDER),
-        "order.cancel": _said("A shop wants an order rolled back.", cancel),
-        TYPE_OF[Retry]: _said("An operator has what is stuck asked for again, with fresh attempts.", retry, ("step",)),
-        TYPE_OF[Skip]: _said("An operator takes what is stuck as done by hand.", skip, ("step",)),
-        TYPE_OF[Compensate]: _said("An operator has a running saga rolled back.", _OPERATION),
+        "order.place": _described("A shop places an order. The first valid order with an id starts its saga.", ORDER),
+        "order.cancel": _described("A shop wants its order rolled back.", cancel),
+        TYPE_OF[Retry]: _described("An operator has stuck steps sent again, with fresh attempts.", retry, ("step",)),
+        TYPE_OF[Skip]: _described("An operator takes a stuck step as done by hand.", skip, ("step",)),
+        TYPE_OF[Compensate]: _described("An operator rolls a running saga back.", _OPERATION),
     }
 
 
@@ -215,44 +223,46 @@ def _results(saga: HasSteps) -> dict[str, Schema]:
     return {step.result: text(f"{step.name}-1") for step in saga.steps}
 
 
-def _sure(saga: Saga) -> set[str]:
-    """The results of steps that are done: only what can't be undone gets stuck then, and may be skipped instead."""
+def _certain_results(saga: Saga) -> set[str]:
+    """The results that a later command can rely on. A step without an undo may be skipped, and has no result then."""
     return {step.result for step in saga.steps if step.undo is not None}
 
 
 def _commands(saga: Saga, step: Step) -> dict[str, Schema]:
-    results, sure, made = _results(saga), _sure(saga), {}
-    for command, wish in ((step.do, "do"), (step.undo, "undo")):
+    results, certain, commands = _results(saga), _certain_results(saga), {}
+    for command, direction in ((step.do, "do"), (step.undo, "undo")):
         if command is None:
             continue
         fields = {"order_id": ORDER_KEY, **{name: ORDER[name] for name in command.order_fields}}
         fields |= {name: results[name] for name in command.result_fields}
-        unsure = {*command.result_fields}  # what is undone may never have been confirmed
-        made[command.type] = _said(
-            f"Asks the {step.name} service to {wish} its part.", fields, unsure - sure if wish == "do" else unsure
+        uncertain = {*command.result_fields}  # a step may be undone whose success was never confirmed
+        commands[command.type] = _described(
+            f"Asks the {step.name} service to {direction} its step.",
+            fields,
+            uncertain - certain if direction == "do" else uncertain,
         )
-    return made
+    return commands
 
 
 def _replies(step: Step) -> dict[str, Schema]:
     order, reason = {"order_id": ORDER_KEY}, {"reason": _REASON}
     failed = {**order, "reason": text("no connection to the database"), "retryable": _SCALARS[bool]}
     name = step.name
-    made = {
-        step.succeeded: _said(f"The {name} was done.", {**order, step.result: text(f"{name}-1")}),
-        step.refused: _said(f"The {name} was refused for a business reason: nothing was done.", order | reason),
-        step.undone: _said(f"The {name} is undone, or was never done.", order),
-        step.failed: _said("A technical failure: whether anything happened is open.", failed),
+    replies = {
+        step.succeeded: _described(f"The {name} is done.", {**order, step.result: text(f"{name}-1")}),
+        step.refused: _described(f"The {name} was refused for a business reason: nothing was done.", order | reason),
+        step.undone: _described(f"The {name} is undone, or was never done.", order),
+        step.failed: _described("A technical failure: whether anything happened is unknown.", failed),
     }
-    return {type: schema for type, schema in made.items() if type is not None}
+    return {type: schema for type, schema in replies.items() if type is not None}
 
 
-def _known(saga: HasSteps) -> dict[str, Schema]:
-    """What a field holds by its name, where that is narrower than its Python type."""
+def _narrowed(saga: HasSteps) -> dict[str, Schema]:
+    """The schema of a field by its name, where it is narrower than the field's Python type."""
     step = one_of(step.name for step in saga.steps)
     return {
         "step": step,
-        "steps": _some(step),
+        "steps": _array(step),
         "attempt": count(1),
         "first": _FIRST,
         "digest": _DIGEST,
@@ -261,27 +271,28 @@ def _known(saga: HasSteps) -> dict[str, Schema]:
     }
 
 
-def _fields(kind: Any, known: Mapping[str, Schema]) -> dict[str, Schema]:
-    if kind in _PERHAPS_NEVER_ASKED:
-        known = {**known, "attempt": count(0)}
-    return {name: _of(hint, name, known) for name, hint in get_type_hints(kind).items() if hint is not Facts}
+def _fields(kind: Any, narrowed: Mapping[str, Schema]) -> dict[str, Schema]:
+    if kind in _ATTEMPT_MAY_BE_0:
+        narrowed = {**narrowed, "attempt": count(0)}
+    hints = {MEMBER_OF.get(name, name): hint for name, hint in get_type_hints(kind).items() if hint is not SagaData}
+    return {name: _field(hint, name, narrowed) for name, hint in hints.items()}
 
 
-def _typed_dict(kind: Any, known: Mapping[str, Schema]) -> Schema:
-    return _said(kind.__doc__, _fields(kind, known), kind.__optional_keys__)
+def _typed_dict(kind: Any, narrowed: Mapping[str, Schema]) -> Schema:
+    return _described(_text_of(kind), _fields(kind, narrowed), kind.__optional_keys__)
 
 
-def _of(hint: Any, name: str, known: Mapping[str, Schema]) -> Schema:
-    if name in known:
-        return known[name]
+def _field(hint: Any, name: str, narrowed: Mapping[str, Schema]) -> Schema:
+    if name in narrowed:
+        return narrowed[name]
     if name.endswith("_ms"):
         return MS
     if hint is Order:
         return record(ORDER)
     if hint is Why:
-        return record(_fields(Why, known))
+        return record(_fields(Why, narrowed))
     if is_typeddict(hint):
-        return _typed_dict(hint, known)
+        return _typed_dict(hint, narrowed)
     if get_origin(hint) is Literal:
         return {"const": get_args(hint)[0]}
     return _SCALARS[hint]

@@ -1,17 +1,20 @@
-"""Every topic there is: who writes it, who reads it, how it is kept. Nothing else in the code spells a topic."""
+"""All topics: who writes them, who reads them, and their configuration. No other module spells a topic's name."""
 
 from dataclasses import dataclass, field
 
 from app.saga.definition import HasSteps
 
-KEPT_FOR_EVER = {"cleanup.policy": "delete", "retention.ms": "-1"}
+TopicPartitionKey = tuple[str, int]
+"""A topic's name on the brokers, and a partition number."""
+
+RETAINED_FOREVER = {"cleanup.policy": "delete", "retention.ms": "-1"}
 COMPACTED = {"cleanup.policy": "compact"}
 DELETED = {"cleanup.policy": "delete"}
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic by its name in the contract, the part that writes it, the part that reads it, and how it must be kept."""
+    """A topic: its name without prefix, its writers and readers, and the configuration that it must have."""
 
     name: str
     writer: str
@@ -22,32 +25,32 @@ class Topic:
 REQUESTS = Topic("order.requests", "shops, gateways", "orchestrator")
 OUTCOMES = Topic("order.outcomes", "orchestrator", "shops, gateways")
 OPERATIONS = Topic("saga.operations", "operators", "orchestrator")
-EVENTS = Topic("saga.events", "orchestrator", "read side, auditors", KEPT_FOR_EVER)
+EVENTS = Topic("saga.events", "orchestrator", "read side, auditors", RETAINED_FOREVER)
 STATE = Topic("saga.state", "orchestrator", "orchestrator", COMPACTED)
 DEAD_LETTERS = Topic("saga.dead-letters", "orchestrator", "operators")
 
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """The topics of one saga, or of all its versions, under a prefix."""
+    """The topics of one saga, or of all its versions, with a prefix."""
 
     saga: HasSteps
     prefix: str = ""
 
     @property
     def inputs(self) -> tuple[Topic, ...]:
-        """What the orchestrator reads: requests, operations, and the replies of each step."""
+        """The topics that the orchestrator consumes: requests, operations, and the replies of each step."""
         replies = (Topic(step.replies_topic, f"{step.name} service", "orchestrator") for step in self.saga.steps)
         return (REQUESTS, *replies, OPERATIONS)
 
     @property
     def commands(self) -> tuple[Topic, ...]:
-        """What the orchestrator asks of each step's participant."""
+        """The command topic of each step."""
         return tuple(Topic(step.commands_topic, "orchestrator", f"{step.name} service") for step in self.saga.steps)
 
     @property
     def outputs(self) -> tuple[Topic, ...]:
-        """What the orchestrator writes, but for its changelog."""
+        """The topics that the orchestrator produces to, except for its changelog."""
         return (*self.commands, OUTCOMES, EVENTS, DEAD_LETTERS)
 
     @property
@@ -56,5 +59,5 @@ class Topics:
         return (*self.inputs, *self.outputs, STATE)
 
     def full(self, topic: Topic | str) -> str:
-        """The name on the broker."""
+        """The topic's name on the brokers."""
         return self.prefix + (topic if isinstance(topic, str) else topic.name)

@@ -1,1 +1,1 @@
-"""The recorded corpus: what crosses Kafka for known inputs, kept as it was, so that no change to the wire is unseen."""
+"""The recorded corpus: the records for known inputs. A change to the wire changes it, and so can't go unnoticed."""

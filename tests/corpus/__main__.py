@@ -6,20 +6,20 @@ from collections.abc import Iterable
 
 import orjson
 
-from tests.corpus.records import WORLDS, Record, story_records, world_digest, world_records
 from tests.corpus.recorded import STORIES, WORLD_DIGESTS
+from tests.corpus.records import WORLDS, Record, story_records, world_digest, world_records
 
 
 def lines(records: Iterable[Record]) -> bytes:
-    """One record a line."""
+    """The records, one per line."""
     return b"".join(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE) for record in records)
 
 
 def main() -> None:
     """Records the corpus, or prints a part of it."""
-    wanted = argparse.ArgumentParser(prog="python -m tests.corpus", description=__doc__)
-    wanted.add_argument("--seed", type=int, help="print the records of this simulated world, to be compared")
-    seed = wanted.parse_args().seed
+    parser = argparse.ArgumentParser(prog="python -m tests.corpus", description=__doc__)
+    parser.add_argument("--seed", type=int, help="print the records of this simulated world, to compare them")
+    seed = parser.parse_args().seed
     if seed is not None:
         sys.stdout.buffer.write(lines(world_records(seed)))
         return

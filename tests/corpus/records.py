@@ -1,4 +1,4 @@
-"""Makes the corpus anew: the records of every story, and of simulated worlds, as JSON that can be compared."""
+"""Produces the corpus: the records of every story and of simulated worlds, as JSON to compare."""
 
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
@@ -6,43 +6,43 @@ from typing import Any
 
 import orjson
 
-from app.wire.statedoc import encode
+from app.wire.state_codec import encode
 from app.wire.writer import Origin, input_cause, write
-from tests.saga.words import ID
+from tests.saga.order_messages import ID
 from tests.simulation.plan import draw
-from tests.simulation.run import undisturbed
+from tests.simulation.run import without_logging_and_gc
 from tests.simulation.world import world
-from tests.wire.stories import TALES, decisions
+from tests.wire.stories import ALL_STORIES, decisions
 
 WORLDS, SAGAS = 20, 50
-"""Seeds of simulated worlds from 0, and the sagas of each."""
+"""The number of simulated worlds, whose seeds count from 0, and of sagas in each."""
 
 _TRACE = (("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),)
 Record = dict[str, Any]
 
 
 def story_records() -> Iterator[Record]:
-    """For each decision of each story: the records written, and the state document put into the changelog."""
-    for name, tale in TALES.items():
-        for number, (decision, _, at_ms) in enumerate(decisions(*tale.said, saga=tale.saga), 1):
+    """For each decision of each story: its records, and the state document for the changelog."""
+    for name, story in ALL_STORIES.items():
+        for number, (decision, _, at_ms) in enumerate(decisions(*story.inputs, saga=story.saga), 1):
             cause = input_cause(Origin("order.requests", 0, number, at_ms), f"m-{number}", "order.place", _TRACE)
-            for out in write(tale.saga, ID, decision, cause, at_ms):
+            for out in write(story.saga, ID, decision, cause, at_ms):
                 yield {"story": name, **_shown(out.topic, out.key, out.value, out.headers)}
             yield {"story": name, **_shown("saga.state", ID.encode(), encode(decision.progress), ())}
 
 
 def world_records(seed: int) -> Iterator[Record]:
-    """All records that readers see of a simulated world, each with its place and time (ms since 1970)."""
-    with undisturbed(), world(draw(seed, SAGAS)) as lived:
-        lived.live()
-        for (topic, partition), log in lived.kafka.logs.items():
+    """The records of a simulated world that consumers see, each with its position and time (ms since 1970)."""
+    with without_logging_and_gc(), world(draw(seed, SAGAS)) as finished:
+        finished.run()
+        for (topic, partition), log in finished.kafka.logs.items():
             for message in log.read():
                 shown = _shown(topic, message.key(), message.value(), message.headers() or ())
                 yield {**shown, "partition": partition, "offset": message.offset(), "at_ms": message.at_ms}
 
 
 def world_digest(seed: int) -> str:
-    """The same for the same records of a world."""
+    """One digest over all records of a simulated world."""
     total = sha256()
     for record in world_records(seed):
         total.update(orjson.dumps(record))
@@ -50,7 +50,7 @@ def world_digest(seed: int) -> str:
 
 
 def _shown(topic: str, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes | None]]) -> Record:
-    """Bytes as text; latin-1 gives each byte a character of its own."""
+    """A record as JSON. Bytes are text in latin-1, which has a character for each of them."""
     return {
         "topic": topic,
         "key": _text(key),

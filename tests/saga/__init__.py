@@ -1,1 +1,1 @@
-"""The pure core: what it decides, told in its own words."""
+"""Tests of the pure core: stories, the failure catalogue, the decision table, and properties of random sagas."""

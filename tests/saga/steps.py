@@ -1,12 +1,12 @@
-"""Sagas put together from steps of any name: what each is asked for and answers, each with good defaults."""
+"""Steps of any name for sagas of tests, with their commands, replies and outcomes, each with good defaults."""
 
 from app.saga.definition import Command, Kind, Retry, Step
-from app.saga.effects import SendCommand, SendOutcome
-from app.saga.identity import Direction
+from app.saga.message_ids import Direction
 from app.saga.messages import Failed, Refused, Succeeded, Undone
-from tests.saga.words import ID
+from app.saga.outputs import SendCommand, SendOutcome
+from tests.saga.order_messages import ID
 
-# what an author writes
+# definitions
 
 
 def step(
@@ -20,7 +20,7 @@ def step(
     order_fields: tuple[str, ...] = (),
     result_fields: tuple[str, ...] = (),
 ) -> Step:
-    """A step whose undo carries its result; only what is compensatable has one unless `undo` says otherwise."""
+    """A step whose undo carries its result. By default only a compensatable step has an undo."""
     undone = kind == "compensatable" if undo is None else undo
     retry = Retry(attempts, first_pause_ms=1_000)
     return Step(
@@ -37,7 +37,7 @@ def step(
     )
 
 
-# what participants answer
+# replies
 
 
 def done(step: str, attempt: int = 1) -> Succeeded:
@@ -46,7 +46,7 @@ def done(step: str, attempt: int = 1) -> Succeeded:
 
 
 def refused(step: str, attempt: int = 1) -> Refused:
-    """The step can't be done, and nothing was."""
+    """The step is refused: nothing was done."""
     return Refused("reply", f"{step}.no", step, f"{ID}:{step}:do:{attempt}", f"no {step}")
 
 
@@ -61,28 +61,28 @@ def broke(step: str, direction: Direction = "do", attempt: int = 1, *, for_good:
     return Failed("reply", f"{step}.failed", step, command, "broken", retryable=not for_good)
 
 
-# what is asked of participants
+# commands
 
 
 def do(step: str, attempt: int = 1, **fields: object) -> SendCommand:
-    """Do the step; the fields are what the command carries beside the order's id."""
-    return _ask(step, "do", attempt, fields)
+    """The command to do the step; the fields are what it carries beside the order id."""
+    return _command(step, "do", attempt, fields)
 
 
 def undo(step: str, attempt: int = 1, *, known: bool = False) -> SendCommand:
-    """Undo the step, by its result when that is known."""
-    return _ask(step, "undo", attempt, {f"{step}_id": f"{step}-1"} if known else {})
+    """The command to undo the step, by its result if that is known."""
+    return _command(step, "undo", attempt, {f"{step}_id": f"{step}-1"} if known else {})
 
 
-def _ask(step: str, direction: Direction, attempt: int, fields: dict[str, object]) -> SendCommand:
-    effect = f"{ID}:{step}:{direction}"
+def _command(step: str, direction: Direction, attempt: int, fields: dict[str, object]) -> SendCommand:
+    action = f"{ID}:{step}:{direction}"
     value = {"order_id": ID, **fields}
-    return SendCommand(f"{step}.commands", f"{step}.{direction}", f"{effect}:{attempt}", effect, value)
+    return SendCommand(f"{step}.commands", f"{step}.{direction}", f"{action}:{attempt}", action, value)
 
 
-# what the shop is told
+# outcomes
 
 
 def completed(*steps: str) -> SendOutcome:
-    """Everything was done, and these steps have results."""
+    """Every step is done, and these steps have results."""
     return SendOutcome("order.completed", {"order_id": ID, **{f"{step}_id": f"{step}-1" for step in steps}})

@@ -1,19 +1,18 @@
-"""What the wire contract promises of commands, outcomes and events, spelled out in full."""
+"""The wire contract of commands, outcomes and events, spelled out in full."""
 
 from typing import Any
 
 import pytest
 
-from app.saga.effects import SendCommand, SendOutcome
 from app.saga.evolve import EVENT_TYPES
-from app.saga.identity import Direction, command_id
-from app.saga.state import Asked, Compensating, Pausing, Running
-from tests.saga.given import NOON, WAITED, Crowded, Said, given
-from tests.saga.places import at, places
-from tests.saga.shapes import misshapen
-from tests.saga.words import (
-    BRIEF,
+from app.saga.message_ids import Direction, command_id
+from app.saga.outputs import SendCommand, SendOutcome
+from app.saga.state import BackingOff, Compensating, InFlight, Running
+from tests.saga.event_shapes import shape_errors
+from tests.saga.order_messages import (
+    TWO_ATTEMPTS,
     cancel,
+    capacity_for,
     charged,
     compensate,
     declined,
@@ -24,41 +23,41 @@ from tests.saga.words import (
     released,
     reserved,
     retry,
-    room_for,
     skip,
 )
+from tests.saga.situations import REFUNDING, RELEASING, at, situations
+from tests.saga.story import NEXT_TIMER, NOON, AtCapacity, StoryInput, given
 
 LINES = [{"sku": "tea", "quantity": 2, "unit_price": {"currency": "EUR", "minor": 2100}}]
 TOTAL = {"currency": "EUR", "minor": 4200}
-CANCELLED: tuple[Said, ...] = (placed(), reserved(), cancel())
 
-COMMANDS: tuple[tuple[tuple[Said, ...], str, str, str, dict[str, Any]], ...] = (
+COMMANDS: tuple[tuple[tuple[StoryInput, ...], str, str, str, dict[str, Any]], ...] = (
     ((placed(),), "reservation.commands", "reservation.reserve", "o-1:reservation:do:1",
      {"order_id": "o-1", "lines": LINES}),
-    ((placed(), WAITED), "reservation.commands", "reservation.reserve", "o-1:reservation:do:2",
+    ((placed(), NEXT_TIMER), "reservation.commands", "reservation.reserve", "o-1:reservation:do:2",
      {"order_id": "o-1", "lines": LINES}),
     ((placed(), reserved()), "payment.commands", "payment.charge", "o-1:payment:do:1",
      {"order_id": "o-1", "customer_id": "ann", "total": TOTAL}),
-    (CANCELLED, "payment.commands", "payment.refund", "o-1:payment:undo:1",
+    (REFUNDING, "payment.commands", "payment.refund", "o-1:payment:undo:1",
      {"order_id": "o-1", "total": TOTAL}),
-    ((*CANCELLED, refunded()), "reservation.commands", "reservation.release", "o-1:reservation:undo:1",
+    ((*REFUNDING, refunded()), "reservation.commands", "reservation.release", "o-1:reservation:undo:1",
      {"order_id": "o-1", "reservation_id": "r-1"}),
     ((placed(), cancel()), "reservation.commands", "reservation.release", "o-1:reservation:undo:1",
      {"order_id": "o-1"}),
 )  # fmt: skip
 
-OUTCOMES: tuple[tuple[tuple[Said, ...], str, dict[str, str]], ...] = (
+OUTCOMES: tuple[tuple[tuple[StoryInput, ...], str, dict[str, str]], ...] = (
     ((placed(), reserved(), charged()), "order.completed",
      {"order_id": "o-1", "reservation_id": "r-1", "payment_id": "p-1"}),
     ((placed(), rejected()), "order.rejected",
      {"order_id": "o-1", "reason": "out of stock", "step": "reservation"}),
     ((placed(), reserved(), declined(), released()), "order.rejected",
      {"order_id": "o-1", "reason": "no funds", "step": "payment"}),
-    ((*CANCELLED, refunded(), released()), "order.cancelled",
+    ((*REFUNDING, refunded(), released()), "order.cancelled",
      {"order_id": "o-1", "reason": "changed my mind"}),
     ((placed(), compensate(), released()), "order.cancelled",
      {"order_id": "o-1", "reason": "fraud"}),
-    ((*CANCELLED, failed("payment:undo", for_good=True)), "order.stuck",
+    ((*REFUNDING, failed("payment:undo", for_good=True)), "order.stuck",
      {"order_id": "o-1", "reason": "database down", "step": "payment"}),
 )  # fmt: skip
 
@@ -66,43 +65,43 @@ OUTCOMES: tuple[tuple[tuple[Said, ...], str, dict[str, str]], ...] = (
 LATER = NOON + 7
 
 
-def _last(history: tuple[Said, ...]) -> list[Any]:
-    return given(BRIEF, *history[:-1]).when(history[-1]).sent
+def _last(history: tuple[StoryInput, ...]) -> list[Any]:
+    return given(TWO_ATTEMPTS, *history[:-1]).when(history[-1]).sent
 
 
 @pytest.mark.parametrize(("history", "topic", "type", "id", "value"), COMMANDS)
 def test_a_command_is_as_agreed(
-    history: tuple[Said, ...], topic: str, type: str, id: str, value: dict[str, Any]
+    history: tuple[StoryInput, ...], topic: str, type: str, id: str, value: dict[str, Any]
 ) -> None:
-    """Topic, type, id, idempotency key and content."""
+    """Topic, type, id, idempotency key and value."""
     assert _last(history) == [SendCommand(topic, type, id, id.rpartition(":")[0], value)]
 
 
 @pytest.mark.parametrize(("history", "type", "value"), OUTCOMES)
-def test_an_outcome_is_as_agreed(history: tuple[Said, ...], type: str, value: dict[str, str]) -> None:
-    """Type and content."""
+def test_an_outcome_is_as_agreed(history: tuple[StoryInput, ...], type: str, value: dict[str, str]) -> None:
+    """Type and value."""
     assert _last(history) == [SendOutcome(type, value)]
 
 
 def test_a_refused_cancel_is_as_agreed() -> None:
-    """Type and content."""
+    """Type and value."""
     value = {"order_id": "o-1", "reason": "the order is completed"}
     assert at("completed").when(cancel()).sent == [SendOutcome("order.cancel.refused", value)]
 
 
-@pytest.mark.parametrize("place", places(Running, Compensating, legs=(Asked, Pausing)))
-def test_the_attempt_that_a_time_follows_is_told_by_the_state(place: str) -> None:
-    """What comes of a time-out or a pause names the attempt before as its cause: the state knows which that was."""
-    story = at(place)
-    direction: Direction = "do" if isinstance(story.state, Running | Pausing) else "undo"
+@pytest.mark.parametrize("situation", situations(Running, Compensating, active_steps=(InFlight, BackingOff)))
+def test_the_state_knows_the_attempt_before_a_timer(situation: str) -> None:
+    """A decision on a time-out or a backoff names the attempt before it as its cause."""
+    story = at(situation)
+    direction: Direction = "do" if isinstance(story.state, Running | BackingOff) else "undo"
     before = story.sent[-1]
     assert isinstance(before, SendCommand)
-    assert before.id == command_id("o-1", story.leg.step, direction, story.leg.attempt)
+    assert before.id == command_id("o-1", story.active.step, direction, story.active.attempt)
 
 
-def _request(step: str, attempt: int, what: str = "step") -> dict[str, Any]:
+def _request(step: str, attempt: int, kind: str = "step") -> dict[str, Any]:
     times = {"at_ms": LATER, "due_ms": LATER + 30_000}
-    return {"type": f"saga.{what}.requested", "step": step, "attempt": attempt, **times}
+    return {"type": f"saga.{kind}.requested", "step": step, "attempt": attempt, **times}
 
 
 def _undo(step: str, attempt: int) -> dict[str, Any]:
@@ -126,9 +125,8 @@ STARTED = {
 }
 FORGET = {"forget_ms": LATER + 7 * 24 * 3_600_000}
 NO_FUNDS = _why("no funds", "payment")
-DECLINED: tuple[Said, ...] = (placed(), reserved(), declined())
 
-DECISIONS: tuple[tuple[tuple[Said, ...], Said, list[dict[str, Any]]], ...] = (
+DECISIONS: tuple[tuple[tuple[StoryInput, ...], StoryInput, list[dict[str, Any]]], ...] = (
     ((), placed(), [STARTED, _request("reservation", 1)]),
     ((placed(),), reserved(), [
         {"type": "saga.step.succeeded", "step": "reservation", "attempt": 1, "result": "r-1"},
@@ -152,17 +150,17 @@ DECISIONS: tuple[tuple[tuple[Said, ...], Said, list[dict[str, Any]]], ...] = (
         {"type": "saga.step.failed", "step": "reservation", "attempt": 1, "reason": "database down",
          "retryable": True, "retry_due_ms": LATER + 185},
     ]),
-    ((placed(), failed("reservation:do")), WAITED, [_request("reservation", 2)]),
+    ((placed(), failed("reservation:do")), NEXT_TIMER, [_request("reservation", 2)]),
     ((placed(),), failed("reservation:do", for_good=True), [
         {"type": "saga.step.failed", "step": "reservation", "attempt": 1, "reason": "database down",
          "retryable": False, **_because("database down")},
         _undo("reservation", 1),
     ]),
-    ((placed(),), WAITED, [
+    ((placed(),), NEXT_TIMER, [
         {"type": "saga.step.timed_out", "step": "reservation", "attempt": 1},
         _request("reservation", 2),
     ]),
-    ((placed(), WAITED), WAITED, [
+    ((placed(), NEXT_TIMER), NEXT_TIMER, [
         {"type": "saga.step.timed_out", "step": "reservation", "attempt": 2, **_because("timed out")},
         _undo("reservation", 1),
     ]),
@@ -176,83 +174,85 @@ DECISIONS: tuple[tuple[tuple[Said, ...], Said, list[dict[str, Any]]], ...] = (
          **_because("fraud", requested=True)},
         _undo("reservation", 1),
     ]),
-    ((), Crowded(placed()), [STARTED]),
-    ((Crowded(placed()),), room_for("reservation"), [_request("reservation", 1)]),
-    ((placed(),), Crowded(WAITED), [{"type": "saga.step.timed_out", "step": "reservation", "attempt": 1}]),
-    ((placed(),), Crowded(failed("reservation:do")), [
+    ((), AtCapacity(placed()), [STARTED]),
+    ((AtCapacity(placed()),), capacity_for("reservation"), [_request("reservation", 1)]),
+    ((placed(),), AtCapacity(NEXT_TIMER), [{"type": "saga.step.timed_out", "step": "reservation", "attempt": 1}]),
+    ((placed(),), AtCapacity(failed("reservation:do")), [
         {"type": "saga.step.failed", "step": "reservation", "attempt": 1, "reason": "database down",
          "retryable": True},
     ]),
-    ((placed(), Crowded(WAITED)), WAITED, [
+    ((placed(), AtCapacity(NEXT_TIMER)), NEXT_TIMER, [
         {"type": "saga.step.timed_out", "step": "reservation", "attempt": 1,
          **_because("the order's deadline has passed")},
         _undo("reservation", 1),
     ]),
-    ((Crowded(placed()),), WAITED, [
+    ((AtCapacity(placed()),), NEXT_TIMER, [
         {"type": "saga.step.timed_out", "step": "reservation", "attempt": 0,
          **_because("the order's deadline has passed")},
         {"type": "saga.rolled_back", **_why("the order's deadline has passed"), **FORGET},
     ]),
-    (DECLINED, Crowded(WAITED), [
+    (RELEASING, AtCapacity(NEXT_TIMER), [
         {"type": "saga.compensation.timed_out", "step": "reservation", "attempt": 1},
     ]),
-    (CANCELLED, refunded(), [
+    (REFUNDING, refunded(), [
         {"type": "saga.compensation.succeeded", "step": "payment", "attempt": 1},
         _undo("reservation", 1),
     ]),
-    (DECLINED, released(), [
+    (RELEASING, released(), [
         {"type": "saga.compensation.succeeded", "step": "reservation", "attempt": 1},
         {"type": "saga.rolled_back", **NO_FUNDS, **FORGET},
     ]),
-    (DECLINED, failed("reservation:undo"), [
+    (RELEASING, failed("reservation:undo"), [
         {"type": "saga.compensation.failed", "step": "reservation", "attempt": 1, "reason": "database down",
          "retryable": True, "retry_due_ms": LATER + 331},
     ]),
-    (DECLINED, failed("reservation:undo", for_good=True), [
+    (RELEASING, failed("reservation:undo", for_good=True), [
         {"type": "saga.compensation.failed", "step": "reservation", "attempt": 1, "reason": "database down",
          "retryable": False},
         {"type": "saga.stuck", "step": "reservation", "attempt": 1, "at_ms": LATER, "reason": "database down"},
     ]),
-    (DECLINED, WAITED, [
+    (RELEASING, NEXT_TIMER, [
         {"type": "saga.compensation.timed_out", "step": "reservation", "attempt": 1},
         _undo("reservation", 2),
     ]),
-    ((*DECLINED, WAITED), WAITED, [
+    ((*RELEASING, NEXT_TIMER), NEXT_TIMER, [
         {"type": "saga.compensation.timed_out", "step": "reservation", "attempt": 2},
         {"type": "saga.stuck", "step": "reservation", "attempt": 2, "at_ms": LATER, "reason": "timed out"},
     ]),
-    ((*DECLINED, WAITED, WAITED), retry(), [
+    ((*RELEASING, NEXT_TIMER, NEXT_TIMER), retry(), [
         {"type": "saga.operated", "operation": "saga.retry", "operator": "olga", "reason": "it is up again",
          "steps": ["reservation"]},
         _undo("reservation", 3),
     ]),
-    ((*DECLINED, WAITED, WAITED), skip(), [
+    ((*RELEASING, NEXT_TIMER, NEXT_TIMER), skip(), [
         {"type": "saga.operated", "operation": "saga.skip", "operator": "olga", "reason": "done by hand",
          "steps": ["reservation"]},
         {"type": "saga.rolled_back", **NO_FUNDS, **FORGET},
     ]),
-    (DECLINED, cancel(), [
+    (RELEASING, cancel(), [
         {"type": "saga.cancel.refused", "reason": "the order is being rolled back"},
     ]),
-    (DECLINED, skip(), [
+    (RELEASING, skip(), [
         {"type": "saga.operation.refused", "operation": "saga.skip", "operator": "olga", "reason": "done by hand",
          "refusal": "needs a saga that is stuck"},
     ]),
-    (DECLINED, charged(), [
+    (RELEASING, charged(), [
         {"type": "saga.reply.ignored", "reply": "payment.charged", "command": "o-1:payment:do:1",
          "reason": "another answer of reservation is awaited"},
     ]),
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(("history", "told", "events"), DECISIONS)
-def test_a_decision_is_as_agreed(history: tuple[Said, ...], told: Said, events: list[dict[str, Any]]) -> None:
+@pytest.mark.parametrize(("history", "last_input", "events"), DECISIONS)
+def test_a_decision_is_as_agreed(
+    history: tuple[StoryInput, ...], last_input: StoryInput, events: list[dict[str, Any]]
+) -> None:
     """Its events in their order, each in full and as its type declares."""
-    decided = given(BRIEF, *history).when(told, at=LATER).events
+    decided = given(TWO_ATTEMPTS, *history).when(last_input, at=LATER).events
     assert decided == events
-    assert [misshapen(event) for event in decided] == [[] for _ in events]
+    assert [shape_errors(event) for event in decided] == [[] for _ in events]
 
 
 def test_every_event_is_spelled_out() -> None:
-    """The decisions above leave no type of event out."""
+    """DECISIONS above leaves no type of event out."""
     assert {event["type"] for _, _, events in DECISIONS for event in events} == set(EVENT_TYPES)

@@ -1,15 +1,13 @@
-"""Stories of the end: a saga that has ended is remembered for a while, and then forgotten."""
+"""Stories of the end: the state of an ended saga is kept for its retention, and then deleted."""
 
 import pytest
 
 from app.saga.definition import DAY_MS, with_policy
 from app.saga.messages import Input, TimerDue
 from app.saga.state import Compensating, Completed, NotStarted, RolledBack, Running, Stuck
-from app.saga.verdict import FORGOTTEN, Decision
-from tests.saga.given import NOON, SECOND, WAITED, given
-from tests.saga.places import PLACES, at, places
-from tests.saga.words import (
-    BRIEF,
+from app.saga.verdict import EXPIRED, Decision
+from tests.saga.order_messages import (
+    TWO_ATTEMPTS,
     cancel,
     charged,
     compensate,
@@ -24,15 +22,16 @@ from tests.saga.words import (
     retry,
     skip,
 )
+from tests.saga.situations import ENDED, SITUATIONS, at
+from tests.saga.story import NEXT_TIMER, NOON, SECOND, given
 from topologies.order import ORDER
 
 WEEK_MS = 7 * DAY_MS
-ENDED = places(Completed, RolledBack)
-STRANGERS: tuple[Input, ...] = (
+OTHER_MESSAGES: tuple[Input, ...] = (
     reserved(), rejected(), charged(), released(), refunded(), failed("payment:do"), failed("payment:undo"),
     cancel(), retry(), skip(), compensate(),
 )  # fmt: skip
-"""All that can be said to a saga but its order."""
+"""Every kind of message to a saga, except for its order."""
 
 
 @pytest.mark.parametrize(
@@ -43,113 +42,113 @@ STRANGERS: tuple[Input, ...] = (
         ((placed(), reserved(), cancel(), refunded()), released(), RolledBack),
     ),
 )
-def test_an_ended_saga_is_remembered_for_a_week(
+def test_the_state_of_an_ended_saga_is_kept_for_a_week(
     history: tuple[Input, ...], last: Input, state: type[Completed | RolledBack]
 ) -> None:
-    """Counted from its end; the event of the end says until when, and it waits for nothing else."""
-    telling = given(ORDER, *history).when(last, at=NOON + DAY_MS)
-    assert telling.events[-1].get("forget_ms") == NOON + DAY_MS + WEEK_MS
-    assert type(telling.after.state) is state
-    assert telling.after.due == telling.after.state.forget_ms == NOON + DAY_MS + WEEK_MS
+    """From its end on. The last event has the time of its expiry, which is the only timer."""
+    reaction = given(ORDER, *history).when(last, at=NOON + DAY_MS)
+    assert reaction.events[-1].get("forget_ms") == NOON + DAY_MS + WEEK_MS
+    assert type(reaction.after.state) is state
+    assert reaction.after.due == reaction.after.state.forget_ms == NOON + DAY_MS + WEEK_MS
 
 
-@pytest.mark.parametrize("place", ENDED)
-def test_a_saga_is_forgotten_when_its_time_has_come(place: str) -> None:
-    """Nothing is sent and no event is left, and its id is as unknown as if there had never been an order."""
-    telling = at(place).when(WAITED)
-    assert telling.sent == []
-    assert telling.events == []
-    forgotten = telling.then_forgotten()
-    assert isinstance(forgotten.state, NotStarted)
-    assert forgotten.due is None
+@pytest.mark.parametrize("situation", ENDED)
+def test_an_ended_saga_expires_at_its_time(situation: str) -> None:
+    """Nothing is sent and no event is written. The id is unknown again, as if the order had never been placed."""
+    reaction = at(situation).when(NEXT_TIMER)
+    assert reaction.sent == []
+    assert reaction.events == []
+    expired = reaction.then_expired()
+    assert isinstance(expired.state, NotStarted)
+    assert expired.due is None
 
 
-@pytest.mark.parametrize("place", ENDED)
+@pytest.mark.parametrize("situation", ENDED)
 @pytest.mark.parametrize("early", (1, SECOND, WEEK_MS))
-def test_before_its_time_a_saga_is_not_forgotten(place: str, early: int) -> None:
-    """Another time than the very one comes to nothing."""
-    at(place).when(TimerDue(at(place).state.forget_ms - early)).then_nothing()
-    at(place).when(TimerDue(at(place).state.forget_ms + early)).then_nothing()
+def test_an_ended_saga_does_not_expire_at_another_time(situation: str, early: int) -> None:
+    """A timer with any other time changes nothing."""
+    at(situation).when(TimerDue(at(situation).state.forget_ms - early)).then_no_change()
+    at(situation).when(TimerDue(at(situation).state.forget_ms + early)).then_no_change()
 
 
-@pytest.mark.parametrize("place", ENDED)
-def test_until_then_duplicates_and_late_replies_are_recognised(place: str) -> None:
-    """A second order of the id never starts, and nothing that is said moves the time of forgetting."""
-    story, forget_ms = at(place), at(place).state.forget_ms
-    almost = forget_ms - 1
-    story.when(placed(), at=almost).then_nothing()
-    story.when(placed("bob"), at=almost).then_unacceptable("conflict")
-    for said in STRANGERS:
-        telling = story.when(said, at=almost)
-        assert isinstance(telling.verdict, Decision)
-        assert telling.after.state == story.state
-        assert telling.after.due == forget_ms
+@pytest.mark.parametrize("situation", ENDED)
+def test_until_its_expiry_duplicates_and_late_replies_are_recognised(situation: str) -> None:
+    """No second order of the id starts, and no input moves the time of the expiry."""
+    story, forget_ms = at(situation), at(situation).state.forget_ms
+    just_before = forget_ms - 1
+    story.when(placed(), at=just_before).then_no_change()
+    story.when(placed("bob"), at=just_before).then_dead_lettered("conflict")
+    for message in OTHER_MESSAGES:
+        reaction = story.when(message, at=just_before)
+        assert isinstance(reaction.verdict, Decision)
+        assert reaction.after.state == story.state
+        assert reaction.after.due == forget_ms
 
 
-@pytest.mark.parametrize("said", STRANGERS)
-def test_what_is_said_of_a_forgotten_saga_belongs_to_the_dead_letters(said: Input) -> None:
-    """The message of the dead letter says that the order may have ended long ago."""
-    telling = at("completed").when(WAITED).after.when(said)
-    telling.then_unacceptable("unknown_order")
-    assert "ended long ago" in getattr(telling.verdict, "message", "")
+@pytest.mark.parametrize("message", OTHER_MESSAGES)
+def test_messages_to_an_expired_saga_are_dead_letters(message: Input) -> None:
+    """The sentence of the dead letter says that the order may have ended long ago."""
+    reaction = at("completed").when(NEXT_TIMER).after.when(message)
+    reaction.then_dead_lettered("unknown_order")
+    assert "ended long ago" in getattr(reaction.verdict, "message", "")
 
 
-def test_the_id_of_a_forgotten_saga_can_be_used_again() -> None:
-    """It is a new saga, whose decisions are counted from the start."""
-    again = at("completed").when(WAITED).after.when(placed("bob"))
+def test_the_id_of_an_expired_saga_can_be_used_again() -> None:
+    """It is a new saga, whose decisions count from 1."""
+    again = at("completed").when(NEXT_TIMER).after.when(placed("bob"))
     assert again.after.progress.seq == 1
-    assert again.after.state.facts.digest == placed("bob").digest
+    assert again.after.state.data.digest == placed("bob").digest
     assert isinstance(again.after.state, Running)
 
 
-def test_a_time_of_forgetting_that_comes_twice_counts_once() -> None:
-    """It does not touch the new saga of the same id."""
+def test_an_expiry_that_comes_twice_counts_once() -> None:
+    """It does not touch a new saga with the same id."""
     ended = at("completed")
-    forgetting = TimerDue(ended.state.forget_ms)
-    forgotten = ended.when(forgetting).then_forgotten()
-    forgotten.when(forgetting).then_nothing()
-    started = forgotten.when(placed()).then(commands=[reserve()], state=Running)
-    started.when(forgetting).then_nothing()
+    expiry = TimerDue(ended.state.forget_ms)
+    expired = ended.when(expiry).then_expired()
+    expired.when(expiry).then_no_change()
+    started = expired.when(placed()).then(commands=[reserve()], state=Running)
+    started.when(expiry).then_no_change()
 
 
-def test_a_saga_is_forgotten_however_late_its_time_is_told() -> None:
-    """After downtime the clock is past it: it counts all the same."""
-    at("completed").when(WAITED, at=NOON + 100 * WEEK_MS).then_forgotten()
+def test_an_expiry_that_is_late_counts() -> None:
+    """After downtime the clock may be far past it."""
+    at("completed").when(NEXT_TIMER, at=NOON + 100 * WEEK_MS).then_expired()
 
 
-@pytest.mark.parametrize("remembered_ms", (0, 1, 30 * DAY_MS))
-def test_how_long_a_saga_is_remembered_is_its_owners_choice(remembered_ms: int) -> None:
-    """Down to not at all: then it is forgotten as soon as it has ended."""
-    ending = given(with_policy(ORDER, remembered_ms=remembered_ms), placed(), reserved()).when(charged())
+@pytest.mark.parametrize("retention_ms", (0, 1, 30 * DAY_MS))
+def test_the_retention_is_the_owners_choice(retention_ms: int) -> None:
+    """With 0 the saga expires as soon as it has ended."""
+    ending = given(with_policy(ORDER, retention_ms=retention_ms), placed(), reserved()).when(charged())
     story = ending.then(outcome=order_completed(), state=Completed)
-    assert story.due == ending.at + remembered_ms
-    story.when(WAITED).then_forgotten()
+    assert story.due == ending.at + retention_ms
+    story.when(NEXT_TIMER).then_expired()
 
 
-@pytest.mark.parametrize("place", tuple(place for place in PLACES if place not in ENDED))
-def test_a_saga_that_has_not_ended_is_not_forgotten(place: str) -> None:
-    """Neither one that is under way nor one that is stuck, whatever time it is told."""
-    story = at(place)
+@pytest.mark.parametrize("situation", tuple(situation for situation in SITUATIONS if situation not in ENDED))
+def test_a_saga_that_has_not_ended_does_not_expire(situation: str) -> None:
+    """Neither an active saga nor a stuck one, at any time."""
+    story = at(situation)
     for due in (story.due, NOON, NOON + WEEK_MS, NOON + 100 * WEEK_MS):
         if due is not None:
-            assert story.when(TimerDue(due)).verdict != FORGOTTEN
+            assert story.when(TimerDue(due)).verdict != EXPIRED
 
 
-def test_a_stuck_saga_waits_for_a_person_for_ever() -> None:
-    """It has no time of its own: only when a person has seen to it does it end, and is then remembered from its end."""
+def test_a_stuck_saga_waits_for_an_operator_without_end() -> None:
+    """It has no timer. Once an operator has acted it can end, and its retention counts from its end."""
     stuck = at("stuck in the release")
     assert stuck.due is None
-    assert type(stuck.leg) is Stuck
+    assert type(stuck.active) is Stuck
     ending = stuck.when(skip(), at=NOON + 100 * WEEK_MS)
     assert ending.after.due == NOON + 101 * WEEK_MS
 
 
-def test_what_is_remembered_of_an_ended_saga_is_little() -> None:
-    """Its digest and its results, for duplicates and for those who ask; not the order."""
-    story = given(BRIEF, placed(), reserved())
-    assert story.state.facts.order
-    assert story.lived(charged()).state.facts.order == {}
-    back = story.lived(cancel())
+def test_an_ended_saga_keeps_little() -> None:
+    """Its digest and its results, for duplicates and for queries; not the order."""
+    story = given(TWO_ATTEMPTS, placed(), reserved())
+    assert story.state.data.order
+    assert story.moved_by(charged()).state.data.order == {}
+    back = story.moved_by(cancel())
     assert isinstance(back.state, Compensating)
-    ended = back.lived(refunded()).lived(released())
-    assert (ended.state.facts.order, ended.state.facts.results) == ({}, {})
+    ended = back.moved_by(refunded()).moved_by(released())
+    assert (ended.state.data.order, ended.state.data.results) == ({}, {})

@@ -1,13 +1,11 @@
-"""Stories of people: shops that cancel and operators who act, in every place where a saga can be."""
+"""Stories of people: shops that cancel, and operators who act, in every situation of a saga."""
 
 import pytest
 
-from app.saga.effects import SendCommand
 from app.saga.messages import Operation, Retry, Skip
-from app.saga.state import LEGS, Asked, Compensating, Completed, RolledBack, Running, Stuck
-from tests.saga.given import NOON, Expected, given
-from tests.saga.places import NO_RETURN, PLACES, at, kind_of, places
-from tests.saga.words import (
+from app.saga.outputs import SendCommand
+from app.saga.state import ACTIVE_STEPS, Compensating, Completed, InFlight, RolledBack, Running, Stuck
+from tests.saga.order_messages import (
     cancel,
     charged,
     compensate,
@@ -21,21 +19,22 @@ from tests.saga.words import (
     retry,
     skip,
 )
+from tests.saga.situations import ONE_WAY_SITUATIONS, at, kind_of, situations
+from tests.saga.story import NOON, ExpectedEvent, given
 from topologies.order import ORDER
 
-STARTED = tuple(place for place in PLACES if place != "nothing placed")
-ASKED_FORWARD = tuple(place for place in places(Running) if at(place).leg.attempt)
-NOT_STUCK = tuple(leg for leg in LEGS if leg is not Stuck)
+REQUESTED_FORWARD = tuple(situation for situation in situations(Running) if at(situation).active.attempt)
+NOT_STUCK = tuple(active for active in ACTIVE_STEPS if active is not Stuck)
 
 
-@pytest.mark.parametrize("place", ASKED_FORWARD)
-def test_an_order_can_be_cancelled_until_it_ends(place: str) -> None:
-    """The step under way may have happened: its undo comes first."""
-    story = at(place)
-    paying = story.leg.step == "payment"
-    why = {"reason": "changed my mind", "step": story.leg.step, "requested": True}
-    requested = {"type": "saga.cancel.requested", "reason": "changed my mind", "because": why}
-    events: list[Expected] = [requested, "saga.compensation.requested"]
+@pytest.mark.parametrize("situation", REQUESTED_FORWARD)
+def test_an_order_can_be_cancelled_until_it_ends(situation: str) -> None:
+    """The active step may have happened: its undo comes first."""
+    story = at(situation)
+    paying = story.active.step == "payment"
+    reason = {"reason": "changed my mind", "step": story.active.step, "requested": True}
+    requested = {"type": "saga.cancel.requested", "reason": "changed my mind", "because": reason}
+    events: list[ExpectedEvent] = [requested, "saga.compensation.requested"]
     back = story.when(cancel()).then(commands=[refund() if paying else release()], events=events, state=Compensating)
     if paying:
         back = back.when(refunded()).then(commands=[release(known="r-1")])
@@ -43,13 +42,13 @@ def test_an_order_can_be_cancelled_until_it_ends(place: str) -> None:
 
 
 def test_a_cancel_between_the_steps_undoes_both() -> None:
-    """Once the reservation is done the payment is asked for at once, so there is no moment without a step under way."""
-    telling = given(ORDER, placed(), reserved()).when(cancel())
-    telling.then(commands=[refund()], state=Compensating)
+    """The payment is requested as soon as the reservation is done, so a step is active at any time."""
+    reaction = given(ORDER, placed(), reserved()).when(cancel())
+    reaction.then(commands=[refund()], state=Compensating)
 
 
 def test_a_success_that_crosses_a_cancel_comes_too_late() -> None:
-    """The undo is on its way already; the shop gets the one outcome that the cancel led to."""
+    """The undo is in flight already; the shop gets one outcome, that of its cancel."""
     (
         given(ORDER, placed(), reserved(), cancel())
         .when(charged())
@@ -61,128 +60,130 @@ def test_a_success_that_crosses_a_cancel_comes_too_late() -> None:
     )
 
 
-def test_nothing_is_cancelled_that_was_never_placed() -> None:
-    """A cancel cannot wait for its order: it belongs to the dead letters."""
-    given(ORDER).when(cancel()).then_unacceptable("unknown_order")
+def test_an_order_that_was_never_placed_cannot_be_cancelled() -> None:
+    """A cancel can't wait for its order: it goes to the dead letters."""
+    given(ORDER).when(cancel()).then_dead_lettered("unknown_order")
 
 
 @pytest.mark.parametrize(
-    ("place", "reason"),
+    ("situation", "reason"),
     (
         ("completed", "the order is completed"),
         ("rolled back after a decline", "the order was rolled back"),
         ("rolled back, nothing to undo", "the order was rolled back"),
         ("rolled back on request", "the order was cancelled before"),
-        ("refund asked for, never charged", "the order was cancelled before"),
-        ("refund paused", "the order was cancelled before"),
+        ("refund in flight, charge never confirmed", "the order was cancelled before"),
+        ("refund backing off", "the order was cancelled before"),
         ("stuck in the refund", "the order was cancelled before"),
-        ("release asked for after a refusal", "the order is being rolled back"),
-        ("release paused", "the order is being rolled back"),
+        ("release in flight after a refusal", "the order is being rolled back"),
+        ("release backing off", "the order is being rolled back"),
         ("stuck in the release", "the order is being rolled back"),
     ),
 )
-def test_a_cancel_too_late_or_twice_is_refused(place: str, reason: str) -> None:
-    """The shop learns why; nothing else changes."""
-    at(place).when(cancel()).then_cancel_refused(reason)
+def test_a_cancel_too_late_or_twice_is_refused(situation: str, reason: str) -> None:
+    """The shop gets the reason; nothing else changes."""
+    at(situation).when(cancel()).then_cancel_refused(reason)
 
 
-@pytest.mark.parametrize("place", places(Compensating, Completed, RolledBack))
-def test_every_repeated_cancel_is_refused_in_its_own_right(place: str) -> None:
-    """Each of them is answered and recorded, however many come."""
-    reason = at(place).when(cancel()).events[0]["reason"]  # type: ignore[typeddict-item]
-    at(place).when(cancel()).then_cancel_refused(reason).when(cancel()).then_cancel_refused(reason)
+@pytest.mark.parametrize("situation", situations(Compensating, Completed, RolledBack))
+def test_every_repeated_cancel_is_refused(situation: str) -> None:
+    """Each one is answered and recorded."""
+    reason = at(situation).when(cancel()).events[0]["reason"]  # type: ignore[typeddict-item]
+    at(situation).when(cancel()).then_cancel_refused(reason).when(cancel()).then_cancel_refused(reason)
 
 
-@pytest.mark.parametrize("place", ASKED_FORWARD)
-def test_an_operator_can_roll_a_running_saga_back(place: str) -> None:
-    """As with a cancel, the step under way is undone first, and the shop hears that somebody asked for it."""
-    story = at(place)
-    undo = refund() if story.leg.step == "payment" else release()
+@pytest.mark.parametrize("situation", REQUESTED_FORWARD)
+def test_an_operator_can_roll_a_running_saga_back(situation: str) -> None:
+    """As with a cancel, the active step is undone first, and the rollback counts as requested."""
+    story = at(situation)
+    undo = refund() if story.active.step == "payment" else release()
     operated = {
         "type": "saga.operated",
         "operation": "saga.compensate",
         "operator": "olga",
         "reason": "fraud",
-        "because": {"reason": "fraud", "step": story.leg.step, "requested": True},
+        "because": {"reason": "fraud", "step": story.active.step, "requested": True},
     }
-    events: list[Expected] = [operated, "saga.compensation.requested"]
-    story.when(compensate()).then(commands=[undo], events=events, state=Compensating, leg=Asked)
+    events: list[ExpectedEvent] = [operated, "saga.compensation.requested"]
+    story.when(compensate()).then(commands=[undo], events=events, state=Compensating, active=InFlight)
 
 
 def test_an_order_rolled_back_by_an_operator_is_cancelled() -> None:
-    """The outcome gives the operator's reason, not the operator."""
+    """The outcome has the operator's reason, but not the operator's name."""
     story = given(ORDER, placed(), compensate())
     story.when(released()).then(outcome=order_cancelled("fraud"), state=RolledBack)
 
 
 @pytest.mark.parametrize(
-    ("place", "step"), (("stuck in the refund", "payment"), ("stuck in the release", "reservation"))
+    ("situation", "step"), (("stuck in the refund", "payment"), ("stuck in the release", "reservation"))
 )
-@pytest.mark.parametrize("wish", (retry("the disk is replaced"), skip("refunded by hand, ticket 7")))
-def test_an_operation_is_logged_with_who_and_why(place: str, step: str, wish: Retry | Skip) -> None:
-    """The event names the operation, the operator, the reason, and the steps that were stuck and are seen to."""
-    operation = "saga.retry" if isinstance(wish, Retry) else "saga.skip"
-    operated = {"type": "saga.operated", "operation": operation, "operator": "olga", "reason": wish.reason}
-    assert at(place).when(wish).events[0] == {**operated, "steps": [step]}
+@pytest.mark.parametrize("given_input", (retry("the disk is replaced"), skip("refunded by hand, ticket 7")))
+def test_an_operation_is_recorded_with_operator_and_reason(
+    situation: str, step: str, given_input: Retry | Skip
+) -> None:
+    """The event has the operation, the operator, the reason, and the stuck steps that it acts on."""
+    operation = "saga.retry" if isinstance(given_input, Retry) else "saga.skip"
+    operated = {"type": "saga.operated", "operation": operation, "operator": "olga", "reason": given_input.reason}
+    assert at(situation).when(given_input).events[0] == {**operated, "steps": [step]}
 
 
-@pytest.mark.parametrize("wish", (retry(), skip(), compensate()))
-def test_operations_need_an_order(wish: Operation) -> None:
-    """An operation for an order that nobody placed belongs to the dead letters."""
-    given(ORDER).when(wish).then_unacceptable("unknown_order")
+@pytest.mark.parametrize("given_input", (retry(), skip(), compensate()))
+def test_operations_need_an_order(given_input: Operation) -> None:
+    """An operation on an order that was never placed goes to the dead letters."""
+    given(ORDER).when(given_input).then_dead_lettered("unknown_order")
 
 
-@pytest.mark.parametrize("place", places(Compensating, Completed, RolledBack))
-def test_only_a_running_saga_is_rolled_back(place: str) -> None:
-    """One that goes back already, is stuck or has ended refuses it."""
-    at(place).when(compensate()).then_operation_refused("saga.compensate", "needs a saga that is running")
+@pytest.mark.parametrize("situation", situations(Compensating, Completed, RolledBack))
+def test_only_a_running_saga_is_rolled_back(situation: str) -> None:
+    """A saga that rolls back, is stuck or has ended refuses it."""
+    at(situation).when(compensate()).then_operation_refused("saga.compensate", "needs a saga that is running")
 
 
-@pytest.mark.parametrize("place", places(Running, Compensating, Completed, RolledBack, legs=NOT_STUCK))
-def test_only_a_stuck_saga_is_retried_or_skipped(place: str) -> None:
-    """Anywhere else there is nothing to retry and nothing to take as done by hand."""
-    at(place).when(retry()).then_operation_refused("saga.retry", "needs a saga that is stuck")
-    at(place).when(skip()).then_operation_refused("saga.skip", "needs a saga that is stuck")
+@pytest.mark.parametrize("situation", situations(Running, Compensating, Completed, RolledBack, active_steps=NOT_STUCK))
+def test_only_a_stuck_saga_is_retried_or_skipped(situation: str) -> None:
+    """In any other situation there is nothing to retry or to take as done by hand."""
+    at(situation).when(retry()).then_operation_refused("saga.retry", "needs a saga that is stuck")
+    at(situation).when(skip()).then_operation_refused("saga.skip", "needs a saga that is stuck")
 
 
-GONE_TOO_FAR = tuple(place for place in NO_RETURN if kind_of(place).state is Running)
+PAST_NO_RETURN = tuple(situation for situation in ONE_WAY_SITUATIONS if kind_of(situation).state is Running)
 
 
-@pytest.mark.parametrize("place", GONE_TOO_FAR)
-def test_past_the_point_of_no_return_nobody_rolls_an_order_back(place: str) -> None:
-    """Shop and operator learn why; but a pivot that is stuck in doubt may be taken as never done by an operator."""
-    at(place).when(cancel()).then_cancel_refused("the order can't be undone any more")
-    if kind_of(place) == (Running, Stuck, "in doubt"):
-        at(place).when(compensate()).then(commands=[release(known="r-1")], state=Compensating)
+@pytest.mark.parametrize("situation", PAST_NO_RETURN)
+def test_past_the_point_of_no_return_nobody_rolls_an_order_back(situation: str) -> None:
+    """Shop and operator get the reason. But an operator may take a pivot that is stuck in doubt as never done."""
+    at(situation).when(cancel()).then_cancel_refused("the order can't be undone any more")
+    if kind_of(situation) == (Running, Stuck, "in doubt"):
+        at(situation).when(compensate()).then(commands=[release(known="r-1")], state=Compensating)
     else:
         refusal = "needs a saga that can still go back"
-        at(place).when(compensate()).then_operation_refused("saga.compensate", refusal)
+        at(situation).when(compensate()).then_operation_refused("saga.compensate", refusal)
 
 
 @pytest.mark.parametrize(
-    ("place", "wish", "commands"),
+    ("situation", "given_input", "commands"),
     (
         ("stuck in the refund", retry(), [refund(2)]),
         ("stuck in the release", retry(), [release(3, known="r-1")]),
         ("stuck in the refund", skip(), [release(known="r-1")]),
     ),
 )
-def test_an_operation_is_done_once(place: str, wish: Operation, commands: list[SendCommand]) -> None:
-    """Two operators who click at the same time do not act twice: the second finds the saga no longer stuck."""
-    story = at(place).when(wish).then(commands=commands, state=Compensating)
-    operation = "saga.retry" if wish == retry() else "saga.skip"
-    story.when(wish).then_operation_refused(operation, "needs a saga that is stuck")
+def test_an_operation_is_done_once(situation: str, given_input: Operation, commands: list[SendCommand]) -> None:
+    """If two operators act at the same time, the second one finds the saga no longer stuck."""
+    story = at(situation).when(given_input).then(commands=commands, state=Compensating)
+    operation = "saga.retry" if given_input == retry() else "saga.skip"
+    story.when(given_input).then_operation_refused(operation, "needs a saga that is stuck")
 
 
-def test_a_refused_operation_is_logged_with_who_wanted_what() -> None:
-    """So that what a person tried can be read in the history, and why it did not help; it is no outcome."""
-    telling = at("payment asked for").when(skip("customer calls"))
+def test_a_refused_operation_is_recorded_with_operator_and_reason() -> None:
+    """The history has the operation and the reason for the refusal; there is no outcome."""
+    reaction = at("payment in flight").when(skip("customer calls"))
     refused = {"type": "saga.operation.refused", "operation": "saga.skip", "operator": "olga"}
-    assert telling.events == [{**refused, "reason": "customer calls", "refusal": "needs a saga that is stuck"}]
-    assert telling.sent == []
+    assert reaction.events == [{**refused, "reason": "customer calls", "refusal": "needs a saga that is stuck"}]
+    assert reaction.sent == []
 
 
-def test_what_came_before_its_order_left_no_trace() -> None:
-    """An order whose cancel overtook it is an order like any other."""
-    story = given(ORDER).when(cancel()).then_unacceptable("unknown_order").when(placed(), at=NOON).after
+def test_a_cancel_before_its_order_leaves_no_trace() -> None:
+    """An order that is placed after its cancel is an order like any other."""
+    story = given(ORDER).when(cancel()).then_dead_lettered("unknown_order").when(placed(), at=NOON).after
     assert story.progress == given(ORDER, placed()).progress

@@ -1,4 +1,4 @@
-"""The table of states and inputs is total, and what it says of each pair is written down here to be reviewed."""
+"""The decision table is total, and the result of each pair of state and input is written down here for review."""
 
 from collections.abc import Callable
 from functools import cache
@@ -18,262 +18,266 @@ from app.saga.messages import (
     Undone,
 )
 from app.saga.state import (
-    LEGS,
+    ACTIVE_STEPS,
     STATES,
-    Asked,
+    ActiveStep,
+    BackingOff,
     Compensating,
     Completed,
-    Leg,
+    InFlight,
     NotStarted,
-    Pausing,
+    Queued,
     RolledBack,
     Running,
     State,
-    Waiting,
 )
-from app.saga.turn import Room
-from app.saga.verdict import FORGOTTEN, NOTHING, Unacceptable
-from tests.saga.given import Story, no_room
-from tests.saga.places import NO_RETURN, PLACES, Kind, at, kind_of
-from tests.saga.words import ID, cancel, compensate, placed, retry, room_for, skip
+from app.saga.transition import Admits
+from app.saga.verdict import EXPIRED, NO_CHANGE, DeadLettered
+from tests.saga.order_messages import ID, cancel, capacity_for, compensate, placed, retry, skip
+from tests.saga.situations import ONE_WAY_SITUATIONS, SITUATIONS, Kind, at, kind_of
+from tests.saga.story import Story, no_capacity
 
 COLUMNS = (
     Kind(NotStarted),
-    *(Kind(Running, leg) for leg in (Waiting, Asked, Pausing)),
-    *(Kind(Running, leg, "in doubt") for leg in LEGS),
-    *(Kind(Running, leg, "passed") for leg in LEGS),
-    *(Kind(Compensating, leg) for leg in LEGS),
+    *(Kind(Running, active) for active in (Queued, InFlight, BackingOff)),
+    *(Kind(Running, active, "in doubt") for active in ACTIVE_STEPS),
+    *(Kind(Running, active, "passed") for active in ACTIVE_STEPS),
+    *(Kind(Compensating, active) for active in ACTIVE_STEPS),
     Kind(Completed),
     Kind(RolledBack),
 )
 
 GRID = """
-                                            New | Running | pivot   | past it   | Compensating  | Done Back
-                                                  W  A  P   W A P S   W A P S     W  A  P  S
-the order                                   M     .  .  .   . . . .   . . . .     .  .  .  .      .    .
-another order with its id                   M     X  X  X   X X X X   X X X X     X  X  X  X      X    X
-a cancel                                    X     M  M  M   R R R R   R R R R     R  R  R  R      R    R
-success of the attempt                      X     M  M  M   M M M M   M M M M     I  I  I  I      I    I
-success of an earlier attempt               X     M  M  M   M M M M   M M M M     I  I  I  I      I    I
-success of an attempt never sent            X     I  I  I   I I I I   I I I I     I  I  I  I      I    I
-success of the undo                         X     I  I  I   I I I I   I I I I     I  I  I  I      I    I
-success of the step, of another order       X     I  I  I   I I I I   I I I I     I  I  I  I      I    I
-success of another step                     X     I  I  I   I I I I   I I I I     I  I  I  I      I    I
-refusal of the attempt                      X     M  M  M   M M M M   - - - -     I  I  I  I      I    I
-refusal of an earlier attempt               X     M  M  M   M M M M   - - - -     I  I  I  I      I    I
-refusal of an attempt never sent            X     I  I  I   I I I I   - - - -     I  I  I  I      I    I
-refusal of the undo                         X     I  I  I   I I I I   - - - -     I  I  I  I      I    I
-refusal of the step, of another order       X     I  I  I   I I I I   - - - -     I  I  I  I      I    I
-refusal of another step                     X     I  I  I   I I I I   I I I I     I  I  I  I      I    I
-undoing of the attempt                      X     I  I  I   I I I I   I I I I     M  M  M  M      I    I
-undoing of an earlier attempt               X     I  I  I   I I I I   I I I I     M  M  M  M      I    I
-undoing of an attempt never sent            X     I  I  I   I I I I   I I I I     I  I  I  I      I    I
-undoing of the do                           X     I  I  I   I I I I   I I I I     I  I  I  I      I    I
-undoing of the step, of another order       X     I  I  I   I I I I   I I I I     I  I  I  I      I    I
-undoing of another step                     X     I  I  I   I I I I   I I I I     I  I  I  I      I    I
-passing failure of the attempt              X     I  M  I   I M I I   I M I I     I  M  I  I      I    I
-passing failure of an earlier attempt       X     I  I  I   I I I I   I I I I     I  I  I  I      I    I
-passing failure of an attempt never sent    X     I  I  I   I I I I   I I I I     I  I  I  I      I    I
-passing failure the other way               X     I  I  I   I I I I   I I I I     I  I  I  I      I    I
-passing failure of another step             X     I  I  I   I I I I   I I I I     I  I  I  I      I    I
-passing failure before an operator's retry  -     -  -  -   I I I -   I I I -     I  I  I  -      -    -
-lasting failure of the attempt              X     M  M  M   M M M I   M M M I     M  M  M  I      I    I
-lasting failure of an earlier attempt       X     M  M  M   M M M I   M M M I     M  M  M  I      I    I
-lasting failure before an operator's retry  -     -  -  -   I I I -   I I I -     I  I  I  -      -    -
-lasting failure of an attempt never sent    X     I  I  I   I I I I   I I I I     I  I  I  I      I    I
-lasting failure the other way               X     I  I  I   I I I I   I I I I     I  I  I  I      I    I
-lasting failure of another step             X     I  I  I   I I I I   I I I I     I  I  I  I      I    I
-a retry                                     X     R  R  R   R R R M   R R R M     R  R  R  M      R    R
-a skip                                      X     R  R  R   R R R M   R R R M     R  R  R  M      R    R
-a compensate                                X     M  M  M   R R R M   R R R R     R  R  R  R      R    R
-the time awaited                            -     M  M  M   - M M -   - M M -     -  M  M  -      F    F
-another time                                .     .  .  .   . . . .   . . . .     .  .  .  .      .    .
-room for the step                           .     M  .  .   M . . .   M . . .     M  .  .  .      .    .
-room for another step                       .     .  .  .   . . . .   . . . .     .  .  .  .      .    .
+                                              New | Running | pivot   | past it   | Compensating  | Done Back
+                                                    Q  I  B   Q I B S   Q I B S     Q  I  B  S
+the order                                     M     .  .  .   . . . .   . . . .     .  .  .  .      .    .
+another order with its id                     M     X  X  X   X X X X   X X X X     X  X  X  X      X    X
+a cancel                                      X     M  M  M   R R R R   R R R R     R  R  R  R      R    R
+success of the attempt                        X     M  M  M   M M M M   M M M M     I  I  I  I      I    I
+success of an earlier attempt                 X     M  M  M   M M M M   M M M M     I  I  I  I      I    I
+success of an attempt never sent              X     I  I  I   I I I I   I I I I     I  I  I  I      I    I
+success of the undo                           X     I  I  I   I I I I   I I I I     I  I  I  I      I    I
+success of the step, of another order         X     I  I  I   I I I I   I I I I     I  I  I  I      I    I
+success of another step                       X     I  I  I   I I I I   I I I I     I  I  I  I      I    I
+refusal of the attempt                        X     M  M  M   M M M M   - - - -     I  I  I  I      I    I
+refusal of an earlier attempt                 X     M  M  M   M M M M   - - - -     I  I  I  I      I    I
+refusal of an attempt never sent              X     I  I  I   I I I I   - - - -     I  I  I  I      I    I
+refusal of the undo                           X     I  I  I   I I I I   - - - -     I  I  I  I      I    I
+refusal of the step, of another order         X     I  I  I   I I I I   - - - -     I  I  I  I      I    I
+refusal of another step                       X     I  I  I   I I I I   I I I I     I  I  I  I      I    I
+undoing of the attempt                        X     I  I  I   I I I I   I I I I     M  M  M  M      I    I
+undoing of an earlier attempt                 X     I  I  I   I I I I   I I I I     M  M  M  M      I    I
+undoing of an attempt never sent              X     I  I  I   I I I I   I I I I     I  I  I  I      I    I
+undoing of the do                             X     I  I  I   I I I I   I I I I     I  I  I  I      I    I
+undoing of the step, of another order         X     I  I  I   I I I I   I I I I     I  I  I  I      I    I
+undoing of another step                       X     I  I  I   I I I I   I I I I     I  I  I  I      I    I
+retryable failure of the attempt              X     I  M  I   I M I I   I M I I     I  M  I  I      I    I
+retryable failure of an earlier attempt       X     I  I  I   I I I I   I I I I     I  I  I  I      I    I
+retryable failure of an attempt never sent    X     I  I  I   I I I I   I I I I     I  I  I  I      I    I
+retryable failure the other way               X     I  I  I   I I I I   I I I I     I  I  I  I      I    I
+retryable failure of another step             X     I  I  I   I I I I   I I I I     I  I  I  I      I    I
+retryable failure before an operator's retry  -     -  -  -   I I I -   I I I -     I  I  I  -      -    -
+final failure of the attempt                  X     M  M  M   M M M I   M M M I     M  M  M  I      I    I
+final failure of an earlier attempt           X     M  M  M   M M M I   M M M I     M  M  M  I      I    I
+final failure before an operator's retry      -     -  -  -   I I I -   I I I -     I  I  I  -      -    -
+final failure of an attempt never sent        X     I  I  I   I I I I   I I I I     I  I  I  I      I    I
+final failure the other way                   X     I  I  I   I I I I   I I I I     I  I  I  I      I    I
+final failure of another step                 X     I  I  I   I I I I   I I I I     I  I  I  I      I    I
+a retry                                       X     R  R  R   R R R M   R R R M     R  R  R  M      R    R
+a skip                                        X     R  R  R   R R R M   R R R M     R  R  R  M      R    R
+a compensate                                  X     M  M  M   R R R M   R R R R     R  R  R  R      R    R
+the next timer                                -     M  M  M   - M M -   - M M -     -  M  M  -      E    E
+another timer                                 .     .  .  .   . . . .   . . . .     .  .  .  .      .    .
+capacity for the step                         .     M  .  .   M . . .   M . . .     M  .  .  .      .    .
+capacity for another step                     .     .  .  .   . . . .   . . . .     .  .  .  .      .    .
 """
-"""The step under way waits (W), is asked for (A), pauses (P) or is stuck (S); of a saga that can go back, of one whose
-pivot may be done and has no undo, of one past it, and of one that goes back.
+"""The columns: the active step is queued (Q), in flight (I), backing off (B) or stuck (S). The saga can roll back, or
+has a pivot without an undo that may be done, or is past that pivot, or rolls back.
 
-M moves the saga, F has it forgotten, I is ignored and R refused (both recorded), . comes to nothing, X is unacceptable,
-- can't be."""
+M moves the saga, E expires it, I is ignored and R refused (both recorded), . changes nothing, X is a dead letter, and -
+can't happen."""
 
-Tell = Callable[[Story], Input | None]
+InputOf = Callable[[Story], Input | None]
 
 
-def _replies(name: str, make: Callable[[str, str], Input], direction: str) -> dict[str, Tell]:
-    """A reply of one kind in its variations: each names a command of the story's own step, or just not that."""
+def _replies(name: str, make: Callable[[str, str], Input], direction: str) -> dict[str, InputOf]:
+    """The variations of a kind of reply: to a command of the story's own step, or to one that differs in one part."""
     other = "undo" if direction == "do" else "do"
 
-    def naming(story: Story, way: str, shift: int = 0, id: str = ID) -> Input:
-        return make(_step(story), f"{id}:{_step(story)}:{way}:{_attempt(story) + shift}")
+    def reply_to(story: Story, direction: str, shift: int = 0, id: str = ID) -> Input:
+        return make(_step(story), f"{id}:{_step(story)}:{direction}:{_attempt(story) + shift}")
 
-    def elsewhere(story: Story) -> Input:
+    def of_another_step(story: Story) -> Input:
         step = "payment" if _step(story) == "reservation" else "reservation"
         return make(step, f"{ID}:{step}:{direction}:1")
 
     return {
-        f"{name} of the attempt": lambda s: naming(s, direction) if _attempt(s) else None,
-        f"{name} of an earlier attempt": lambda s: naming(s, direction, -1) if _attempt(s) > 1 else None,
-        f"{name} of an attempt never sent": lambda s: naming(s, direction, 1),
-        f"{name} of the {other}": lambda s: naming(s, other, 0 if _attempt(s) else 1),
-        f"{name} of the step, of another order": lambda s: naming(s, direction, 0 if _attempt(s) else 1, "o-2"),
-        f"{name} of another step": elsewhere,
+        f"{name} of the attempt": lambda s: reply_to(s, direction) if _attempt(s) else None,
+        f"{name} of an earlier attempt": lambda s: reply_to(s, direction, -1) if _attempt(s) > 1 else None,
+        f"{name} of an attempt never sent": lambda s: reply_to(s, direction, 1),
+        f"{name} of the {other}": lambda s: reply_to(s, other, 0 if _attempt(s) else 1),
+        f"{name} of the step, of another order": lambda s: reply_to(s, direction, 0 if _attempt(s) else 1, "o-2"),
+        f"{name} of another step": of_another_step,
     }
 
 
-def _failures(name: str, *, retryable: bool) -> dict[str, Tell]:
-    """A failure in its variations, the direction being that in which the saga goes."""
+def _failures(name: str, *, retryable: bool) -> dict[str, InputOf]:
+    """The variations of a failure, in the direction of the saga."""
 
-    def naming(story: Story, attempt: int, way: str = "") -> Input:
-        command = f"{ID}:{_step(story)}:{way or _way(story)}:{attempt}"
+    def reply_to(story: Story, attempt: int, direction: str = "") -> Input:
+        command = f"{ID}:{_step(story)}:{direction or _direction(story)}:{attempt}"
         return Failed("m", "failed", _step(story), command, "down", retryable)
 
-    def elsewhere(story: Story) -> Input:
+    def of_another_step(story: Story) -> Input:
         step = "payment" if _step(story) == "reservation" else "reservation"
-        return Failed("m", "failed", step, f"{ID}:{step}:{_way(story)}:1", "down", retryable)
+        return Failed("m", "failed", step, f"{ID}:{step}:{_direction(story)}:1", "down", retryable)
 
     return {
-        f"{name} of the attempt": lambda s: naming(s, _attempt(s)) if _attempt(s) >= _first(s) else None,
-        f"{name} of an earlier attempt": lambda s: naming(s, _attempt(s) - 1) if _attempt(s) > _first(s) else None,
-        f"{name} before an operator's retry": lambda s: naming(s, _first(s) - 1) if _first(s) > 1 else None,
-        f"{name} of an attempt never sent": lambda s: naming(s, _attempt(s) + 1),
-        f"{name} the other way": lambda s: naming(s, _attempt(s) or 1, "do" if _way(s) == "undo" else "undo"),
-        f"{name} of another step": elsewhere,
+        f"{name} of the attempt": lambda s: reply_to(s, _attempt(s)) if _attempt(s) >= _first(s) else None,
+        f"{name} of an earlier attempt": lambda s: reply_to(s, _attempt(s) - 1) if _attempt(s) > _first(s) else None,
+        f"{name} before an operator's retry": lambda s: reply_to(s, _first(s) - 1) if _first(s) > 1 else None,
+        f"{name} of an attempt never sent": lambda s: reply_to(s, _attempt(s) + 1),
+        f"{name} the other way": lambda s: reply_to(s, _attempt(s) or 1, "do" if _direction(s) == "undo" else "undo"),
+        f"{name} of another step": of_another_step,
     }
 
 
-def _leg(story: Story) -> Leg:
-    """The step under way; where there is none, as if the last one had been asked for twice."""
-    return story.leg if isinstance(story.state, Running | Compensating) else Asked("payment", 2, 1, 0, 0)
+def _active(story: Story) -> ActiveStep:
+    """The active step; without one, a last step that was sent twice."""
+    return story.active if isinstance(story.state, Running | Compensating) else InFlight("payment", 2, 1, 0, 0)
 
 
 def _step(story: Story) -> str:
-    return _leg(story).step
+    return _active(story).step
 
 
 def _attempt(story: Story) -> int:
-    return _leg(story).attempt
+    return _active(story).attempt
 
 
 def _first(story: Story) -> int:
-    return _leg(story).first
+    return _active(story).first
 
 
-def _way(story: Story) -> str:
+def _direction(story: Story) -> str:
     return "do" if isinstance(story.state, NotStarted | Running | Completed) else "undo"
 
 
-def _refusal(tell: Tell) -> Tell:
-    """A refusal, where the step can be refused: no reader makes one of any other reply."""
+def _if_refusable(input_of: InputOf) -> InputOf:
+    """A refusal, if the step can be refused: the reader makes one of no other reply."""
 
-    def told(story: Story) -> Input | None:
-        given = tell(story)
+    def refusal(story: Story) -> Input | None:
+        given = input_of(story)
         return given if not isinstance(given, Refused) or story.saga.step(given.step).refused is not None else None
 
-    return told
+    return refusal
 
 
 _REFUSALS = _replies("refusal", lambda step, command: Refused("m", "refused", step, command, "no"), "do")
-TOLD: dict[str, Tell] = {
+INPUT_BY_NAME: dict[str, InputOf] = {
     "the order": lambda _: placed(),
     "another order with its id": lambda _: placed("bob"),
     "a cancel": lambda _: cancel(),
     **_replies("success", lambda step, command: Succeeded("m", "succeeded", step, command, "x"), "do"),
-    **{name: _refusal(tell) for name, tell in _REFUSALS.items()},
+    **{name: _if_refusable(input_of) for name, input_of in _REFUSALS.items()},
     **_replies("undoing", lambda step, command: Undone("m", "undone", step, command), "undo"),
-    **_failures("passing failure", retryable=True),
-    **_failures("lasting failure", retryable=False),
+    **_failures("retryable failure", retryable=True),
+    **_failures("final failure", retryable=False),
     "a retry": lambda _: retry(),
     "a skip": lambda _: skip(),
     "a compensate": lambda _: compensate(),
-    "the time awaited": lambda story: None if story.due is None else TimerDue(story.due),
-    "another time": lambda story: TimerDue((story.due or 0) + 1),
-    "room for the step": lambda story: room_for(_step(story)),
-    "room for another step": lambda story: room_for("payment" if _step(story) == "reservation" else "reservation"),
+    "the next timer": lambda story: None if story.due is None else TimerDue(story.due),
+    "another timer": lambda story: TimerDue((story.due or 0) + 1),
+    "capacity for the step": lambda story: capacity_for(_step(story)),
+    "capacity for another step": lambda story: capacity_for(
+        "payment" if _step(story) == "reservation" else "reservation"
+    ),
 }
-GROUND = (*PLACES, *NO_RETURN)
+ALL_SITUATIONS = (*SITUATIONS, *ONE_WAY_SITUATIONS)
 
 
 @cache
 def _expected() -> dict[str, dict[Kind, str]]:
     rows = [line for line in GRID.strip("\n").splitlines()[2:] if line]
-    return {row[:44].strip(): dict(zip(COLUMNS, row[44:].split(), strict=True)) for row in rows}
+    return {row[:46].strip(): dict(zip(COLUMNS, row[46:].split(), strict=True)) for row in rows}
 
 
-def _mark(story: Story, given: Input, room: Room = always) -> str:
-    """What comes of an input, as the grid marks it."""
-    telling = story.when(given, room=room, bears=room)
-    if isinstance(telling.verdict, Unacceptable):
+def _mark(story: Story, given: Input, capacity: Admits = always) -> str:
+    """The mark in the grid for the result of an input."""
+    reaction = story.when(given, try_acquire=capacity, keeps_slot=capacity)
+    if isinstance(reaction.verdict, DeadLettered):
         return "X"
-    if telling.verdict in (NOTHING, FORGOTTEN):
-        return "." if telling.verdict == NOTHING else "F"
-    if telling.after.state != story.state:
+    if reaction.verdict in (NO_CHANGE, EXPIRED):
+        return "." if reaction.verdict == NO_CHANGE else "E"
+    if reaction.after.state != story.state:
         return "M"
-    (event,) = telling.events
-    quiet = {"saga.reply.ignored": "I", "saga.cancel.refused": "R", "saga.operation.refused": "R"}
-    return quiet[event["type"]]
+    (event,) = reaction.events
+    marks_of = {"saga.reply.ignored": "I", "saga.cancel.refused": "R", "saga.operation.refused": "R"}
+    return marks_of[event["type"]]
 
 
-def _tellings() -> list[tuple[str, Input]]:
-    told = ((place, tell(at(place))) for place in GROUND for tell in TOLD.values())
-    return [(place, given) for place, given in told if given is not None]
+def _pairs() -> list[tuple[str, Input]]:
+    pairs = (
+        (situation, input_of(at(situation))) for situation in ALL_SITUATIONS for input_of in INPUT_BY_NAME.values()
+    )
+    return [(situation, given) for situation, given in pairs if given is not None]
 
 
 def test_every_state_has_a_row_for_every_input() -> None:
-    """The table leaves no pair out and has none too many; the lists of kinds are those of the unions."""
+    """The table has exactly the pairs of the unions' states and inputs."""
     assert set(STATES) == set(get_args(State)) == set(TABLE)
-    assert set(LEGS) == set(get_args(Leg))
+    assert set(ACTIVE_STEPS) == set(get_args(ActiveStep))
     assert set(INPUTS) == set(get_args(Input))
     for state in STATES:
         assert set(TABLE[state]) == set(INPUTS), state
 
 
-def test_every_kind_of_place_is_told_every_kind_of_input() -> None:
-    """Each state with each kind of step under way, forward and back; in more than one way where there is one."""
-    assert {kind_of(place) for place in GROUND} == set(COLUMNS)
-    assert {(kind.state, kind.leg) for kind in COLUMNS} >= set(product((Running, Compensating), LEGS))
-    assert {(kind_of(place), type(given)) for place, given in _tellings()} == set(product(COLUMNS, INPUTS))
-    assert set(_expected()) == set(TOLD)
+def test_every_kind_of_situation_meets_every_kind_of_input() -> None:
+    """Each state with each status of its active step, forward and back, by each of its situations."""
+    assert {kind_of(situation) for situation in ALL_SITUATIONS} == set(COLUMNS)
+    assert {(kind.state, kind.active) for kind in COLUMNS} >= set(product((Running, Compensating), ACTIVE_STEPS))
+    assert {(kind_of(situation), type(given)) for situation, given in _pairs()} == set(product(COLUMNS, INPUTS))
+    assert set(_expected()) == set(INPUT_BY_NAME)
 
 
 @pytest.mark.parametrize("name", tuple(_expected()))
-def test_each_pair_comes_to_what_the_grid_says(name: str) -> None:
-    """The same in every place of a kind, whatever the step and the attempt."""
+def test_each_pair_leads_to_the_result_in_the_grid(name: str) -> None:
+    """The same in every situation of a kind, whatever the step and the attempt."""
     marks: dict[Kind, dict[str, str]] = {kind: {} for kind in COLUMNS}
-    for place in GROUND:
-        given = TOLD[name](at(place))
+    for situation in ALL_SITUATIONS:
+        given = INPUT_BY_NAME[name](at(situation))
         if given is not None:
-            marks[kind_of(place)][place] = _mark(at(place), given)
+            marks[kind_of(situation)][situation] = _mark(at(situation), given)
     assert {kind: "".join(sorted(set(of.values()))) or "-" for kind, of in marks.items()} == _expected()[name], marks
 
 
-def test_room_decides_when_and_nothing_else() -> None:
-    """Whatever a saga is told comes to the same without room: moved or not, ignored or refused all the same."""
-    for place, given in _tellings():
-        assert _mark(at(place), given, no_room) == _mark(at(place), given), (place, given)
+def test_capacity_decides_when_and_nothing_else() -> None:
+    """Without capacity an input has the same result: the saga is moved, or the input ignored or refused."""
+    for situation, given in _pairs():
+        assert _mark(at(situation), given, no_capacity) == _mark(at(situation), given), (situation, given)
 
 
-def test_steps_that_nobody_knows_are_no_reason_to_stumble() -> None:
-    """A reply or room for a step that the saga does not have is ignored, or comes to nothing, wherever it is."""
-    strays: list[Input] = [
+def test_inputs_for_unknown_steps_change_nothing() -> None:
+    """A reply for a step that the saga does not have is ignored; capacity for it changes nothing."""
+    unknown: list[Input] = [
         Succeeded("m", "done", "billing", f"{ID}:billing:do:1", "x"),
         Refused("m", "refused", "billing", f"{ID}:billing:do:1", "no"),
         Undone("m", "undone", "billing", f"{ID}:billing:undo:1"),
         *(Failed("m", "failed", "billing", f"{ID}:billing:do:1", "down", retryable) for retryable in (True, False)),
     ]
-    for place in GROUND:
-        expected = "X" if kind_of(place).state is NotStarted else "I"
-        assert [_mark(at(place), stray) for stray in strays] == [expected] * len(strays)
-        assert _mark(at(place), room_for("billing")) == "."
+    for situation in ALL_SITUATIONS:
+        expected = "X" if kind_of(situation).state is NotStarted else "I"
+        assert [_mark(at(situation), given) for given in unknown] == [expected] * len(unknown)
+        assert _mark(at(situation), capacity_for("billing")) == "."
 
 
-def test_each_move_is_made_for_its_place_in_the_table() -> None:
-    """What a move declares of the inputs that it takes covers where the table uses it."""
+def test_each_handler_takes_the_inputs_of_its_cells() -> None:
+    """Its type annotation covers every input that the table calls it for."""
     for state, given in product(STATES, INPUTS):
-        move = TABLE[state][given]
-        hints = get_type_hints(move)
+        handler = TABLE[state][given]
+        hints = get_type_hints(handler)
         _, taken = (hints[name] for name in hints if name != "return")
-        assert given in _kinds(taken), (move, state, given)
+        assert given in _kinds(taken), (handler, state, given)
 
 
 def _kinds(hint: Any) -> tuple[type, ...]:

@@ -1,1 +1,1 @@
-"""Tests of the sagas that are written as data."""
+"""Tests of the sagas that the product comes with."""

@@ -1,1 +1,1 @@
-"""What is on the wire, to the letter of the contract."""
+"""Tests of the wire contract, to the byte."""

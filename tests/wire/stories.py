@@ -1,4 +1,4 @@
-"""Orders' stories as the wire sees them: what was decided, so that every message, event and state occurs."""
+"""Stories of orders for the wire: their decisions cover every message, event and state."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -6,19 +6,16 @@ from functools import cache
 from typing import NamedTuple
 
 from app.saga.definition import Command, Saga, with_policy
-from app.saga.messages import Input, Order, Place
-from app.saga.state import UNKNOWN
+from app.saga.messages import Input, Place
+from app.saga.state import NO_SAGA
 from app.saga.verdict import Decision
 from app.saga.versions import Versions
 from app.wire.reader import digest
-from tests.saga.given import NOON, WAITED, Crowded, Said, Story
-from tests.saga.steps import broke, done, refused, step, undone
-from tests.saga.words import (
-    BRIEF,
-    ID,
-    LINES,
-    TOTAL,
+from tests.saga.order_messages import (
+    CONTENT,
+    TWO_ATTEMPTS,
     cancel,
+    capacity_for,
     charged,
     compensate,
     declined,
@@ -28,15 +25,15 @@ from tests.saga.words import (
     released,
     reserved,
     retry,
-    room_for,
     skip,
 )
+from tests.saga.steps import broke, done, refused, step, undone
+from tests.saga.story import NEXT_TIMER, NOON, AtCapacity, Story, StoryInput
 from topologies.order import RESERVATION
 
-CONTENT: Order = {"order_id": ID, "customer_id": "ann", "total": TOTAL, "lines": LINES}
 PLACED = Place("m-1", CONTENT, digest(CONTENT))
-SAID: tuple[Said, ...] = (
-    WAITED,
+ORDER_INPUTS: tuple[StoryInput, ...] = (
+    NEXT_TIMER,
     reserved(),
     reserved(2),
     rejected(),
@@ -55,43 +52,66 @@ SAID: tuple[Said, ...] = (
     retry(),
     skip(),
     compensate(),
-    room_for("reservation"),
-    room_for("payment"),
-    Crowded(WAITED),
-    Crowded(reserved()),
-    Crowded(cancel()),
-    Crowded(retry()),
-    Crowded(failed("reservation:do")),
-    Crowded(failed("payment:undo")),
+    capacity_for("reservation"),
+    capacity_for("payment"),
+    AtCapacity(NEXT_TIMER),
+    AtCapacity(reserved()),
+    AtCapacity(cancel()),
+    AtCapacity(retry()),
+    AtCapacity(failed("reservation:do")),
+    AtCapacity(failed("payment:undo")),
 )
-"""All that an order's saga can be told, in words that fit somewhere."""
+"""Every kind of input to the order saga, each of which fits some state."""
 
-STORIES: dict[str, tuple[Said, ...]] = {
+STORIES: dict[str, tuple[StoryInput, ...]] = {
     "completed": (PLACED, reserved(), charged(), charged(), cancel()),
     "rejected": (PLACED, rejected(), retry()),
     "declined": (PLACED, reserved(), declined(), skip(), released()),
-    "retried": (PLACED, failed("reservation:do"), WAITED, reserved(2), failed("payment:do", for_good=True), refunded()),
-    "timed out": (PLACED, WAITED, WAITED, WAITED, WAITED, retry(), failed("reservation:undo", 3), WAITED, released(4)),
-    "cancelled": (PLACED, reserved(), cancel(), cancel(), failed("payment:undo"), WAITED, refunded(2), released()),
+    "retried": (
+        PLACED,
+        failed("reservation:do"),
+        NEXT_TIMER,
+        reserved(2),
+        failed("payment:do", for_good=True),
+        refunded(),
+    ),
+    "timed out": (
+        PLACED,
+        NEXT_TIMER,
+        NEXT_TIMER,
+        NEXT_TIMER,
+        NEXT_TIMER,
+        retry(),
+        failed("reservation:undo", 3),
+        NEXT_TIMER,
+        released(4),
+    ),
+    "cancelled": (PLACED, reserved(), cancel(), cancel(), failed("payment:undo"), NEXT_TIMER, refunded(2), released()),
     "skipped": (PLACED, reserved(), compensate(), failed("payment:undo", for_good=True), skip(), released()),
-    "waited": (Crowded(PLACED), room_for("reservation"), Crowded(WAITED), room_for("reservation"), reserved(2)),
+    "waited": (
+        AtCapacity(PLACED),
+        capacity_for("reservation"),
+        AtCapacity(NEXT_TIMER),
+        capacity_for("reservation"),
+        reserved(2),
+    ),
     "waited in going back": (
         PLACED,
         reserved(),
-        Crowded(cancel()),
-        room_for("payment"),
-        Crowded(WAITED),
-        room_for("payment"),
-        Crowded(refunded(2)),
-        room_for("reservation"),
-        Crowded(failed("reservation:undo")),
-        WAITED,
-        room_for("reservation"),
+        AtCapacity(cancel()),
+        capacity_for("payment"),
+        AtCapacity(NEXT_TIMER),
+        capacity_for("payment"),
+        AtCapacity(refunded(2)),
+        capacity_for("reservation"),
+        AtCapacity(failed("reservation:undo")),
+        NEXT_TIMER,
+        capacity_for("reservation"),
         released(2),
     ),
-    "forgotten": (PLACED, reserved(), charged(), WAITED, cancel()),
+    "forgotten": (PLACED, reserved(), charged(), NEXT_TIMER, cancel()),
 }
-"""Of the order saga, each effect tried twice."""
+"""Of the order saga, with two attempts per step."""
 
 WIDE = with_policy(
     Saga(
@@ -107,12 +127,12 @@ WIDE = with_policy(
     ),
     attempts=2,
 )
-"""Another version of the order saga: two steps at once, then one that can't be undone, then two that must succeed."""
+"""Another version of the order saga: two parallel steps, then a pivot without an undo, then two retriable steps."""
 
-VERSIONS = Versions((BRIEF, WIDE))
-_BOTH: tuple[Said, ...] = (PLACED, reserved(), done("credit"))
-_IN_DOUBT: tuple[Said, ...] = (*_BOTH, WAITED, broke("parcel", attempt=2))
-WIDE_STORIES: dict[str, tuple[Said, ...]] = {
+VERSIONS = Versions((TWO_ATTEMPTS, WIDE))
+_BOTH: tuple[StoryInput, ...] = (PLACED, reserved(), done("credit"))
+_IN_DOUBT: tuple[StoryInput, ...] = (*_BOTH, NEXT_TIMER, broke("parcel", attempt=2))
+WIDE_STORIES: dict[str, tuple[StoryInput, ...]] = {
     "in parallel": (PLACED, done("credit"), reserved(), done("parcel"), done("letter"), done("bonus")),
     "one of two refused": (PLACED, done("credit"), rejected(), undone("credit")),
     "undone in parallel": (*_BOTH, refused("parcel"), undone("credit"), released()),
@@ -143,20 +163,20 @@ WIDE_STORIES: dict[str, tuple[Said, ...]] = {
         done("bonus", 2),
     ),
     "waited at both ends": (
-        Crowded(PLACED),
-        room_for("credit"),
-        room_for("reservation"),
+        AtCapacity(PLACED),
+        capacity_for("credit"),
+        capacity_for("reservation"),
         reserved(),
-        Crowded(done("credit")),
-        room_for("parcel"),
-        Crowded(refused("parcel")),
-        room_for("credit"),
+        AtCapacity(done("credit")),
+        capacity_for("parcel"),
+        AtCapacity(refused("parcel")),
+        capacity_for("credit"),
     ),
 }
-"""Of that one."""
+"""Of WIDE."""
 
-WIDE_SAID: tuple[Said, ...] = (
-    *(word for word in SAID if "payment" not in repr(word)),
+WIDE_INPUTS: tuple[StoryInput, ...] = (
+    *(given for given in ORDER_INPUTS if "payment" not in repr(given)),
     *(done(name, attempt) for name in ("credit", "parcel", "bonus", "letter") for attempt in (1, 2)),
     *(refused(name) for name in ("credit", "parcel")),
     undone("credit"),
@@ -165,50 +185,52 @@ WIDE_SAID: tuple[Said, ...] = (
     broke("credit", "undo", for_good=True),
     retry(step="letter"),
     *(skip(step=name) for name in ("bonus", "credit", "letter")),
-    room_for("parcel"),
-    room_for("letter"),
-    Crowded(done("credit")),
-    Crowded(broke("letter")),
+    capacity_for("parcel"),
+    capacity_for("letter"),
+    AtCapacity(done("credit")),
+    AtCapacity(broke("letter")),
 )
-"""All that one of it can be told."""
+"""Every kind of input to a saga of WIDE."""
 
-HURRIED, WIDE_HURRIED = (with_policy(saga, deadline_ms=10_000) for saga in (BRIEF, WIDE))
-_LATE: dict[str, tuple[Said, ...]] = {
-    "late": (PLACED, WAITED, released()),
-    "late before anything was asked for": (Crowded(PLACED), Crowded(WAITED)),
-    "late in a pause": (PLACED, failed("reservation:do"), Crowded(WAITED), WAITED, cancel()),
+WITH_DEADLINE, WIDE_WITH_DEADLINE = (with_policy(saga, deadline_ms=10_000) for saga in (TWO_ATTEMPTS, WIDE))
+_LATE: dict[str, tuple[StoryInput, ...]] = {
+    "late": (PLACED, NEXT_TIMER, released()),
+    "late before anything was asked for": (AtCapacity(PLACED), AtCapacity(NEXT_TIMER)),
+    "late in a pause": (PLACED, failed("reservation:do"), AtCapacity(NEXT_TIMER), NEXT_TIMER, cancel()),
 }
 
 
-class Tale(NamedTuple):
-    """A story, and the saga whose it is."""
+class SagaStory(NamedTuple):
+    """The inputs of a story, and its saga."""
 
     saga: Saga
-    said: tuple[Said, ...]
+    inputs: tuple[StoryInput, ...]
 
 
-TALES: dict[str, Tale] = {
-    **{name: Tale(BRIEF, said) for name, said in STORIES.items()},
-    **{name: Tale(WIDE, said) for name, said in WIDE_STORIES.items()},
-    **{name: Tale(HURRIED, said) for name, said in _LATE.items()},
-    **{f"{name}, of two": Tale(WIDE_HURRIED, (*said, undone("credit"))) for name, said in _LATE.items()},
+ALL_STORIES: dict[str, SagaStory] = {
+    **{name: SagaStory(TWO_ATTEMPTS, inputs) for name, inputs in STORIES.items()},
+    **{name: SagaStory(WIDE, inputs) for name, inputs in WIDE_STORIES.items()},
+    **{name: SagaStory(WITH_DEADLINE, inputs) for name, inputs in _LATE.items()},
+    **{f"{name}, of two": SagaStory(WIDE_WITH_DEADLINE, (*inputs, undone("credit"))) for name, inputs in _LATE.items()},
 }
 """Every story."""
 
 
-def decisions(*said: Said, saga: Saga = BRIEF) -> Iterator[tuple[Decision, Input, int]]:
-    """What a saga decides when it is told all that: each decision, what led to it, and when (ms since 1970)."""
-    story = Story(saga, UNKNOWN, NOON)
-    for one in said:
-        if (one is WAITED or one == Crowded(WAITED)) and story.due is None:
+def decisions(*inputs: StoryInput, saga: Saga = TWO_ATTEMPTS) -> Iterator[tuple[Decision, Input, int]]:
+    """The decisions of a saga on these inputs: each with its input and time (ms since 1970)."""
+    story = Story(saga, NO_SAGA, NOON)
+    for one in inputs:
+        if (one is NEXT_TIMER or one == AtCapacity(NEXT_TIMER)) and story.due is None:
             continue
-        telling = story.when(one)
-        if isinstance(telling.verdict, Decision):
-            yield telling.verdict, telling.given, telling.at
-        story = telling.after
+        reaction = story.when(one)
+        if isinstance(reaction.verdict, Decision):
+            yield reaction.verdict, reaction.given, reaction.at
+        story = reaction.after
 
 
 @cache
 def all_decisions() -> tuple[tuple[Saga, Decision], ...]:
-    """Every decision of every story, and the saga whose it is."""
-    return tuple((saga, decision) for saga, said in TALES.values() for decision, _, _ in decisions(*said, saga=saga))
+    """Every decision of every story, with its saga."""
+    return tuple(
+        (saga, decision) for saga, inputs in ALL_STORIES.values() for decision, _, _ in decisions(*inputs, saga=saga)
+    )

@@ -1,4 +1,4 @@
-"""The AsyncAPI document says what the code does."""
+"""The AsyncAPI document matches the code."""
 
 from importlib.resources import files
 
@@ -7,13 +7,13 @@ import pytest
 
 from app.saga.definition import Saga
 from app.wire import asyncapi, schemas
-from app.wire.bad import Bad
+from app.wire.invalid_record import InvalidRecord
 from app.wire.reader import Reader
 from app.wire.topics import Topic, Topics
-from app.wire.writer import Origin, Out, dead_letter, input_cause, write
+from app.wire.writer import Origin, OutputRecord, dead_letter, input_cause, write
+from tests.saga.order_messages import TWO_ATTEMPTS
 from tests.saga.steps import step
-from tests.saga.words import BRIEF
-from tests.wire.judge import Schema, allows, flaws, resolved, strangers
+from tests.wire.schema_validation import Schema, allows, resolved, strict_violations, violations
 from tests.wire.stories import STORIES, decisions
 from topologies.order import ORDER
 
@@ -26,7 +26,7 @@ PARENT = ("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-
 
 
 def names(references: list[dict[str, str]]) -> list[str]:
-    """The types of the messages that are referred to, each as a message of a channel."""
+    """The message types that references in a channel lead to."""
     return [reference["$ref"].split("/messages/")[1] for reference in references]
 
 
@@ -37,13 +37,13 @@ def headers_of(name: str) -> Schema:
     return schema
 
 
-def as_text(record: Out) -> dict[str, str]:
-    """A record's headers as AsyncAPI sees them."""
+def as_text(record: OutputRecord) -> dict[str, str]:
+    """The headers of a record as text, as the document has them."""
     return {name: (value or b"").decode() for name, value in record.headers}
 
 
 def test_the_generated_copy_is_fresh() -> None:
-    """The file in the package is what the code would write now."""
+    """The file in the package is the one that the code generates."""
     kept = files("app.wire").joinpath("generated/asyncapi.json").read_bytes()
     assert kept == schemas.encoded(DOCUMENT), (
         "app/wire/generated/asyncapi.json is stale; write it anew: saga wire asyncapi app/wire/generated/asyncapi.json"
@@ -51,13 +51,13 @@ def test_the_generated_copy_is_fresh() -> None:
 
 
 def test_it_is_asyncapi_3_and_complete() -> None:
-    """Version and contract are named, and every reference leads somewhere."""
+    """It has the versions of AsyncAPI and of the contract, and every reference leads somewhere."""
     assert (DOCUMENT["asyncapi"], DOCUMENT["info"]["version"]) == ("3.0.0", "1.0.0")
     assert resolved(DOCUMENT, DOCUMENT)
 
 
 def test_references_stay_within_their_rules() -> None:
-    """Operations refer to channels and to messages of just that channel, as AsyncAPI demands."""
+    """Operations refer to channels, and to messages of their own channel, as AsyncAPI requires."""
     for operation in OPERATIONS.values():
         for exchange in (operation, operation.get("reply", operation)):
             channel = exchange["channel"]["$ref"]
@@ -76,26 +76,26 @@ def test_each_topic_is_a_channel(topic: Topic) -> None:
     assert topic.reader in channel["description"]
     assert "partitions" not in binding
     config = {"cleanup.policy": [topic.config["cleanup.policy"]]}
-    keeping = {"retention.ms": int(topic.config["retention.ms"])} if "retention.ms" in topic.config else {}
-    assert binding["topicConfiguration"] == config | keeping
+    retention = {"retention.ms": int(topic.config["retention.ms"])} if "retention.ms" in topic.config else {}
+    assert binding["topicConfiguration"] == config | retention
 
 
 def test_channels_are_all_topics_and_messages_have_one_channel() -> None:
-    """Nothing is missing, nothing is there twice."""
+    """Nothing is missing or duplicated."""
     assert list(CHANNELS) == [topic.name for topic in TOPICS.all]
     carried = [name for channel in CHANNELS.values() for name in channel["messages"]]
     assert sorted(carried) == sorted(MESSAGES)
 
 
 def test_a_prefix_changes_addresses_alone() -> None:
-    """Channels keep their names, so that one document compares with another."""
+    """Channels keep their names, so that documents can be compared."""
     prefixed = asyncapi.document(Topics(ORDER, "test-1."))["channels"]
     assert list(prefixed) == list(CHANNELS)
     for name, channel in prefixed.items():
         assert channel["address"] == channel["bindings"]["kafka"]["topic"] == f"test-1.{name}"
 
 
-def test_what_the_reader_takes_is_received() -> None:
+def test_every_message_of_the_reader_is_received() -> None:
     """Requests and operations by operations of their own, replies as replies to commands."""
     for topic in TOPICS.inputs:
         assert tuple(CHANNELS[topic.name]["messages"]) == READER.types(topic.name)
@@ -119,7 +119,7 @@ def test_what_the_reader_takes_is_received() -> None:
     ),
 )
 def test_a_command_is_a_request_with_its_replies(command: str, replies: list[str]) -> None:
-    """Each command, the topic it is sent to, and which answers it may have on which topic."""
+    """The topic of each command, and the replies that it may have on which topic."""
     (operation,) = (one for one in OPERATIONS.values() if names(one["messages"]) == [command])
     step = command.split(".", maxsplit=1)[0]
     assert operation["action"] == "send"
@@ -129,7 +129,7 @@ def test_a_command_is_a_request_with_its_replies(command: str, replies: list[str
 
 
 def test_payloads_are_the_json_schemas() -> None:
-    """The same values, with shapes of many messages given a name."""
+    """The same schemas; those that occur often have a name."""
     values = schemas.values(ORDER)
     values |= {"saga.events": schemas.event_record(ORDER), "saga.state": schemas.state_document(ORDER)}
     for name, schema in values.items():
@@ -139,11 +139,11 @@ def test_payloads_are_the_json_schemas() -> None:
 
 
 @pytest.mark.parametrize("name", tuple(schemas.values(ORDER)))
-def test_examples_are_what_they_show(name: str) -> None:
-    """Each message comes with an example that its schemas allow; an input's is taken by the reader as it is."""
+def test_examples_are_valid(name: str) -> None:
+    """Each message has an example that its schemas allow; the reader accepts the example of an input."""
     (example,) = MESSAGES[name]["examples"]
-    assert strangers(headers_of(name), example["headers"]) == []
-    assert strangers(schemas.values(ORDER)[name], example["payload"]) == []
+    assert strict_violations(headers_of(name), example["headers"]) == []
+    assert strict_violations(schemas.values(ORDER)[name], example["payload"]) == []
     assert MESSAGES[name]["correlationId"] == {"location": "$message.header#/ce_correlationid"}
     assert example["headers"]["ce_correlationid"] == example["payload"]["order_id"]
     topic = next(topic.name for topic in TOPICS.all if name in CHANNELS[topic.name]["messages"])
@@ -154,29 +154,31 @@ def test_examples_are_what_they_show(name: str) -> None:
 
 @pytest.mark.parametrize("trace", ((), (PARENT,), (PARENT, ("tracestate", b"a=1"))))
 def test_headers_that_are_written_are_as_their_schema_says(trace: tuple[tuple[str, bytes], ...]) -> None:
-    """Every command and outcome of every story, with and without a trace; and none may lack any other header."""
+    """Every command and outcome of every story, with and without a trace. No other header is optional."""
     cause = input_cause(ORIGIN, "m-1", "order.place", trace)
     seen = set()
-    for decision, _, at in (told for said in STORIES.values() for told in decisions(*said)):
-        for record in write(BRIEF, "o-1", decision, cause, at)[1:]:
+    for decision, _, at in (decided for inputs in STORIES.values() for decided in decisions(*inputs)):
+        for record in write(TWO_ATTEMPTS, "o-1", decision, cause, at)[1:]:
             name, headers = as_text(record)["ce_type"], as_text(record)
             seen.add(name)
             assert record.topic in [topic for topic, channel in CHANNELS.items() if name in channel["messages"]]
-            assert strangers(headers_of(name), headers) == flaws(headers_of(name), headers) == []
-            for gone in headers.keys() - {"traceparent", "tracestate"}:
-                assert flaws(headers_of(name), {other: value for other, value in headers.items() if other != gone})
+            assert strict_violations(headers_of(name), headers) == violations(headers_of(name), headers) == []
+            for missing in headers.keys() - {"traceparent", "tracestate"}:
+                assert violations(
+                    headers_of(name), {other: value for other, value in headers.items() if other != missing}
+                )
     assert len(seen) == 9
 
 
 @pytest.mark.parametrize("type", tuple(type for topic in TOPICS.inputs for type in READER.types(topic.name)))
 def test_headers_that_are_read_are_as_their_schema_says(type: str) -> None:
-    """Id and type are required, on a reply the cause too; the rest may be missing."""
+    """Id and type are required, on a reply the cause too; all others are optional."""
     needed = {"ce_id": "m-1", "ce_type": type, "ce_causationid": "o-1:payment:do:1"}
     reply = not type.startswith(("order.", "saga."))
     assert allows(headers_of(type), needed | {"x-unknown": "1"})
-    for gone in needed:
-        without = {name: value for name, value in needed.items() if name != gone}
-        assert allows(headers_of(type), without) == (gone == "ce_causationid" and not reply)
+    for missing in needed:
+        without = {name: value for name, value in needed.items() if name != missing}
+        assert allows(headers_of(type), without) == (missing == "ce_causationid" and not reply)
 
 
 @pytest.mark.parametrize(
@@ -194,33 +196,33 @@ def test_headers_that_are_read_are_as_their_schema_says(type: str) -> None:
         ("content-type", "text/plain"),
     ),
 )
-def test_a_wrong_header_of_a_command_is_flawed(header: str, value: str) -> None:
+def test_a_wrong_header_of_a_command_is_a_violation(header: str, value: str) -> None:
     """The schema of a refund's headers is as narrow as the contract."""
     (example,) = MESSAGES["payment.refund"]["examples"]
-    assert flaws(headers_of("payment.refund"), {**example["headers"], header: value})
+    assert violations(headers_of("payment.refund"), {**example["headers"], header: value})
 
 
 @pytest.mark.parametrize("value", (b"{}", b"x" * 300_000))
 def test_dead_letters_are_as_their_schema_says(value: bytes) -> None:
-    """Whole or cut, a dead letter's headers are those of the document, and it has no cloud event's."""
-    record = dead_letter(ORIGIN, b"k", value, [("x", b"1")], Bad("malformed", "why"))
+    """Whole or truncated, a dead letter has the headers of the document, and none of a CloudEvent."""
+    record = dead_letter(ORIGIN, b"k", value, [("x", b"1")], InvalidRecord("malformed", "why"))
     schema = headers_of("saga.dead-letters")
-    assert flaws(schema, as_text(record)) == []
+    assert violations(schema, as_text(record)) == []
     names = {name for name, _ in record.headers if name != "x"}
     assert names <= set(schema["properties"])
     assert set(schema["required"]) <= names
-    assert flaws(schema, {**as_text(record), "__saga.errors.reason": "odd"})
+    assert violations(schema, {**as_text(record), "__saga.errors.reason": "odd"})
 
 
 def test_logs_have_no_headers() -> None:
-    """The history and the state are not cloud events."""
+    """The history and the state are not CloudEvents."""
     for name in ("saga.events", "saga.state"):
         assert "headers" not in MESSAGES[name]
         assert "correlationId" not in MESSAGES[name]
 
 
 def test_another_saga_has_a_document_of_its_own() -> None:
-    """Nothing of the order saga is built in but the order itself."""
+    """Nothing of the order saga is built in, except for the order itself."""
     other = asyncapi.document(Topics(Saga("parcels", 1, (step("parcel"),))))
     assert "parcel.commands" in other["channels"]
     assert not [name for name in other["components"]["messages"] if name.startswith(("payment", "reservation"))]

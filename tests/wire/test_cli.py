@@ -1,4 +1,4 @@
-"""`saga wire`: documents made by the command are those of the code."""
+"""`saga wire`: the command writes the documents that the code generates."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def saga_wire(*arguments: str, **environment: str) -> Result:
 
 
 def test_schemas_are_written_one_file_each(tmp_path: Path) -> None:
-    """Into a folder that is made when it isn't there; told twice it writes the same."""
+    """A missing folder is created, and a second run writes the same files."""
     folder = tmp_path / "new" / "schemas"
     for _ in range(2):
         result = saga_wire("schemas", str(folder))
@@ -29,15 +29,15 @@ def test_schemas_are_written_one_file_each(tmp_path: Path) -> None:
         assert written == {f"{name}.json": schema for name, schema in schemas.documents(ORDER).items()}
 
 
-def test_all_versions_are_told_of_together() -> None:
-    """A root that knows several versions has all of them described; one of them alone is the saga itself."""
+def test_all_versions_are_documented_together() -> None:
+    """With several versions the document describes all of them; with one it is that of the saga."""
     both, one = (CliRunner().invoke(app, ["asyncapi"], obj=saga).output for saga in (VERSIONS, Versions((ORDER,))))
     assert both.encode() == schemas.encoded(asyncapi.document(Topics(VERSIONS)))
     assert one == saga_wire("asyncapi").output != both
 
 
 def test_asyncapi_is_written_to_a_file_or_printed(tmp_path: Path) -> None:
-    """To the byte the same, and nothing else is printed."""
+    """The same bytes both ways, and nothing else is printed."""
     file = tmp_path / "asyncapi.json"
     expected = schemas.encoded(asyncapi.document(Topics(ORDER)))
     assert saga_wire("asyncapi", str(file)).output == ""
@@ -46,7 +46,7 @@ def test_asyncapi_is_written_to_a_file_or_printed(tmp_path: Path) -> None:
 
 
 def test_topics_are_printed_as_a_table() -> None:
-    """One line each, in columns."""
+    """One line per topic, in columns."""
     head, *rows = saga_wire("topics").output.splitlines()
     assert head.split("  ")[0] == "topic"
     assert [row.split()[0] for row in rows] == [topic.name for topic in Topics(ORDER).all]
@@ -57,15 +57,15 @@ def test_topics_are_printed_as_a_table() -> None:
 
 
 def test_a_prefix_is_an_option_or_a_setting() -> None:
-    """As the orchestrator itself is told."""
+    """The setting is the orchestrator's own."""
     for result in (saga_wire("topics", "--prefix", "t."), saga_wire("topics", SAGA_TOPIC_PREFIX="t.")):
         assert all(row.startswith("t.") for row in result.output.splitlines()[1:])
     assert '"address": "t.order.requests"' in saga_wire("asyncapi", "--prefix", "t.").output
 
 
 @pytest.mark.parametrize("command", ("schemas", "asyncapi"))
-def test_a_place_that_cannot_be_written_is_one_sentence(command: str, tmp_path: Path) -> None:
-    """No traceback for a file in the way, or a folder that isn't there."""
+def test_a_path_that_cannot_be_written_is_one_sentence(command: str, tmp_path: Path) -> None:
+    """There is no traceback for a file in the way, or a missing folder."""
     (tmp_path / "file").touch()
     result = saga_wire(command, str(tmp_path / "file" / "x"))
     assert result.exit_code == 1
@@ -74,6 +74,6 @@ def test_a_place_that_cannot_be_written_is_one_sentence(command: str, tmp_path: 
 
 
 def test_a_command_without_a_saga_says_so() -> None:
-    """The composition root must give one."""
+    """The composition root must provide one."""
     result = CliRunner().invoke(app, ["topics"])
     assert isinstance(result.exception, LookupError)

@@ -1,4 +1,4 @@
-"""Dead letters: the record as it came, why it could not be taken in, and no more than fits into a topic."""
+"""Dead letters: the record as received, the reason, and never more than fits into a record."""
 
 from hashlib import sha256
 from typing import get_args
@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.wire.bad import Bad, Code
 from app.wire.envelope import Headers, header_bytes
-from app.wire.writer import Origin, Out, dead_letter
+from app.wire.invalid_record import Code, InvalidRecord
+from app.wire.writer import Origin, OutputRecord, dead_letter
 
 ORIGIN = Origin("pre.order.requests", 3, 17, 1_772_357_400_125)
-BAD = Bad("invalid", "order_id must be there")
-MARKS: Headers = [
+BAD = InvalidRecord("invalid", "order_id must be there")
+ERROR_HEADERS: Headers = [
     ("__saga.errors.reason", b"invalid"),
     ("__saga.errors.message", b"order_id must be there"),
     ("__saga.errors.topic", b"pre.order.requests"),
@@ -21,25 +21,25 @@ MARKS: Headers = [
     ("__saga.errors.offset", b"17"),
     ("__saga.errors.timestamp", b"1772357400125"),
 ]
-ROOM = 256 * 1024
-KAFKAS_LIMIT = 1_000_000  # bytes: what a client lets a record have when nobody told it otherwise
+MAX_BYTES = 256 * 1024
+KAFKAS_LIMIT = 1_000_000  # bytes: a client's default limit for a record
 
 
-def letter(key: bytes | None, value: bytes | None, headers: Headers | None) -> Out:
+def letter(key: bytes | None, value: bytes | None, headers: Headers | None) -> OutputRecord:
     """The dead letter of a record."""
     return dead_letter(ORIGIN, key, value, headers, BAD)
 
 
-def cut_marks(value: bytes | None) -> Headers:
-    """The headers that only a cut record has."""
+def truncation_headers(value: bytes | None) -> Headers:
+    """The headers that only a truncated record has."""
     return [
         ("__saga.errors.truncated", b"true"),
         ("__saga.errors.sha256", sha256(value or b"").hexdigest().encode()),
     ]
 
 
-def wire_bytes(record: Out) -> int:
-    """How much room a record takes in a topic, at most."""
+def wire_bytes(record: OutputRecord) -> int:
+    """An upper bound of the record's bytes in a topic."""
     return len(record.key or b"") + len(record.value or b"") + header_bytes(record.headers) + 64
 
 
@@ -47,17 +47,17 @@ def wire_bytes(record: Out) -> int:
 @pytest.mark.parametrize("value", (None, b"", b"{}", b"\xff\0" * 1000))
 @pytest.mark.parametrize("headers", (None, [], [("ce_id", b"m-1"), ("ce_id", None), ("", b""), ("\u00e9", b"\xff\0")]))
 def test_a_record_is_kept_as_it_came(key: bytes | None, value: bytes | None, headers: Headers | None) -> None:
-    """Raw key, value and headers, then the reasons, in the partition that it came from."""
-    expected = Out("saga.dead-letters", key, value, [*(headers or ()), *MARKS], 3)
+    """Raw key, value and headers, then the reason, in the partition of the record."""
+    expected = OutputRecord("saga.dead-letters", key, value, [*(headers or ()), *ERROR_HEADERS], 3)
     assert letter(key, value, headers) == expected
 
 
 @pytest.mark.parametrize("code", get_args(Code))
-def test_each_code_is_told(code: Code) -> None:
-    """The code and the sentence stand in headers of their own."""
-    told = dict(dead_letter(ORIGIN, b"k", b"v", (), Bad(code, "why")).headers)
-    assert told["__saga.errors.reason"] == code.encode()
-    assert told["__saga.errors.message"] == b"why"
+def test_each_code_has_a_header(code: Code) -> None:
+    """The code and the sentence have a header each."""
+    headers = dict(dead_letter(ORIGIN, b"k", b"v", (), InvalidRecord(code, "why")).headers)
+    assert headers["__saga.errors.reason"] == code.encode()
+    assert headers["__saga.errors.message"] == b"why"
 
 
 def test_the_codes_are_the_contracts() -> None:
@@ -67,38 +67,40 @@ def test_the_codes_are_the_contracts() -> None:
 
 
 def test_a_value_of_256_kib_is_whole() -> None:
-    """Nothing is cut up to the limit, and nothing says so."""
-    assert letter(b"k", b"v" * ROOM, ()) == Out("saga.dead-letters", b"k", b"v" * ROOM, MARKS, 3)
+    """Up to the limit nothing is truncated, and no header says so."""
+    assert letter(b"k", b"v" * MAX_BYTES, ()) == OutputRecord(
+        "saga.dead-letters", b"k", b"v" * MAX_BYTES, ERROR_HEADERS, 3
+    )
 
 
 @pytest.mark.parametrize("more", (1, 10_000_000))
-def test_a_longer_value_is_cut(more: int) -> None:
-    """To 256 KiB, with the digest of the whole."""
-    value = b"\xc3\xa9" * (ROOM // 2) + b"v" * more
-    assert letter(b"k", value, [("a", b"1")]) == Out(
-        "saga.dead-letters", b"k", value[:ROOM], [("a", b"1"), *MARKS, *cut_marks(value)], 3
+def test_a_longer_value_is_truncated(more: int) -> None:
+    """To 256 KiB, with the digest of the whole value."""
+    value = b"\xc3\xa9" * (MAX_BYTES // 2) + b"v" * more
+    assert letter(b"k", value, [("a", b"1")]) == OutputRecord(
+        "saga.dead-letters", b"k", value[:MAX_BYTES], [("a", b"1"), *ERROR_HEADERS, *truncation_headers(value)], 3
     )
 
 
 @pytest.mark.parametrize("value", (None, b"v"))
 def test_headers_too_large_are_left_out(value: bytes | None) -> None:
-    """The first ones that fit are kept whole, in order; the record is marked as cut."""
+    """The first headers that fit are kept whole, in order; the record is marked as truncated."""
     headers: Headers = [("first", b"1"), ("second", b"2"), ("huge", b"x" * 1_000_000), ("last", b"3")]
-    assert letter(b"k", value, headers).headers == [*headers[:2], *MARKS, *cut_marks(value)]
+    assert letter(b"k", value, headers).headers == [*headers[:2], *ERROR_HEADERS, *truncation_headers(value)]
 
 
 def test_headers_that_just_fit_are_kept() -> None:
-    """The bound is on what they take on the wire, names and lengths included."""
-    fits = [("h", b"x" * (ROOM - 1 - 10))]
-    assert letter(b"k", b"v", fits).headers == [*fits, *MARKS]
-    assert letter(b"k", b"v", [("h", b"x" * (ROOM - 10))]).headers == [*MARKS, *cut_marks(b"v")]
+    """The bound is on their bytes on the wire, including names and lengths."""
+    fits = [("h", b"x" * (MAX_BYTES - 1 - 10))]
+    assert letter(b"k", b"v", fits).headers == [*fits, *ERROR_HEADERS]
+    assert letter(b"k", b"v", [("h", b"x" * (MAX_BYTES - 10))]).headers == [*ERROR_HEADERS, *truncation_headers(b"v")]
 
 
-def test_a_huge_key_is_cut() -> None:
-    """A key of more than 256 KiB is cut as well, and the record marked."""
+def test_a_huge_key_is_truncated() -> None:
+    """To 256 KiB; the record is marked."""
     record = letter(b"k" * 1_000_000, b"v", ())
-    assert record.key == b"k" * ROOM
-    assert record.headers == [*MARKS, *cut_marks(b"v")]
+    assert record.key == b"k" * MAX_BYTES
+    assert record.headers == [*ERROR_HEADERS, *truncation_headers(b"v")]
 
 
 @pytest.mark.parametrize(
@@ -111,17 +113,17 @@ def test_a_huge_key_is_cut() -> None:
     ),
 )
 def test_a_dead_letter_fits_into_a_topic(headers: Headers) -> None:
-    """However large the record was: neither many headers nor long names in any script make it too large to send."""
+    """However large the record: neither many headers nor long names in any script make it too large to produce."""
     record = letter(b"k" * 1_000_000, b"v" * 1_000_000, headers)
     assert wire_bytes(record) < KAFKAS_LIMIT
     assert ("__saga.errors.truncated", b"true") in record.headers
 
 
 def test_forged_reasons_do_not_replace_the_true_ones() -> None:
-    """A record may bring such headers along, as a dead letter sent again does: ours come last, where readers look."""
+    """A dead letter that is sent again has such headers already: ours come last, where consumers look."""
     forged: Headers = [("__saga.errors.reason", b"fine"), ("__saga.errors.offset", b"0")]
     record = letter(b"k", b"v", forged)
-    assert record.headers == [*forged, *MARKS]
+    assert record.headers == [*forged, *ERROR_HEADERS]
     assert dict(record.headers)["__saga.errors.reason"] == b"invalid"
 
 
@@ -131,7 +133,7 @@ def test_forged_reasons_do_not_replace_the_true_ones() -> None:
     st.none() | st.lists(st.tuples(st.text(max_size=9), st.none() | st.binary(max_size=9))),
 )
 def test_any_record_can_be_a_dead_letter(key: bytes | None, value: bytes | None, headers: Headers | None) -> None:
-    """Whatever it is, it is kept to the byte."""
+    """A small record is kept to the byte."""
     record = letter(key, value, headers)
     assert (record.key, record.value) == (key, value)
-    assert list(record.headers) == [*(headers or ()), *MARKS]
+    assert list(record.headers) == [*(headers or ()), *ERROR_HEADERS]

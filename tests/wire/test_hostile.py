@@ -1,4 +1,4 @@
-"""Records by strangers: whatever comes in, the reader answers with an input or Bad, and never repeats what it read."""
+"""Hostile records: the reader returns an input or raises InvalidRecord, and never repeats any content."""
 
 import traceback
 from collections.abc import Iterator
@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.wire.bad import Bad
 from app.wire.envelope import Headers
+from app.wire.invalid_record import InvalidRecord
 from app.wire.reader import Reader
 from tests.wire.values import ORDER, SAMPLES, STRUCTURED, Value, encoded, headers, structured
 from topologies.order import ORDER as SAGA
@@ -30,31 +30,35 @@ _SPLICES = st.lists(st.tuples(st.integers(0, 400), st.integers(0, 9), st.binary(
 
 
 def spliced(value: bytes, splices: Splices) -> bytes:
-    """The value with some bytes taken out and others put in."""
-    for at, gone, instead in splices:
-        value = value[:at] + instead + value[at + gone :]
+    """The value with some bytes removed and others inserted."""
+    for at, removed, inserted in splices:
+        value = value[:at] + inserted + value[at + removed :]
     return value
 
 
 @given(st.sampled_from(TOPICS), st.none() | st.binary(max_size=9), st.none() | st.binary(max_size=80), _HEADERS)
-def test_any_bytes_are_bad(topic: str, key: bytes | None, value: bytes | None, others: Headers | None) -> None:
-    """For arbitrary keys, values and headers nothing but Bad is ever raised, and nothing is taken for an input."""
-    with pytest.raises(Bad):
+def test_arbitrary_records_are_invalid(
+    topic: str, key: bytes | None, value: bytes | None, others: Headers | None
+) -> None:
+    """For arbitrary keys, values and headers only InvalidRecord is raised, and no input is read."""
+    with pytest.raises(InvalidRecord):
         READER.read(topic, key, value, others)
 
 
 @given(st.sampled_from(KINDS), _SPLICES, _HEADERS)
-def test_a_damaged_message_is_an_input_or_bad(kind: tuple[str, str], splices: Splices, others: Headers | None) -> None:
-    """For what was a message before somebody damaged it, nothing but Bad is ever raised, in either mode."""
+def test_a_damaged_message_is_an_input_or_invalid(
+    kind: tuple[str, str], splices: Splices, others: Headers | None
+) -> None:
+    """In either mode nothing but InvalidRecord is raised."""
     topic, type = kind
     for value, own in ((encoded(SAMPLES[kind]), headers(type)), (structured(type, SAMPLES[kind]), STRUCTURED)):
-        with suppress(Bad):
+        with suppress(InvalidRecord):
             received = READER.read(topic, b"o-1", spliced(value, splices), [*own, *(others or ())])
             assert received.saga_id == "o-1"
 
 
 def broken_values() -> Iterator[bytes]:
-    """Values that are no JSON object, with the canary in them."""
+    """Values other than a JSON object, with the canary in them."""
     word = CANARY.encode()
     yield from (word, b'"' + word, b'["' + word + b'"]', b'{"order_id":NaN' + word, word + b" " * 65_536)
     yield from (b'{"' + word + b'":1,"' + word + b'":2}', b'{"a":' * 40 + word)
@@ -62,7 +66,7 @@ def broken_values() -> Iterator[bytes]:
 
 
 def broken_fields(sample: Value) -> Iterator[bytes]:
-    """A sample with the canary where something else should be, or too much of it."""
+    """A sample with the canary in place of a field's value, or with too much of it."""
     for name in sample:
         yield encoded({**sample, name: [CANARY]})
         yield encoded({**sample, name: CANARY * 200})
@@ -71,14 +75,14 @@ def broken_fields(sample: Value) -> Iterator[bytes]:
 
 
 def broken_headers(type: str) -> Iterator[Headers]:
-    """Headers with the canary in them, of which each makes a reply bad."""
+    """Headers with the canary in them; each makes a reply invalid."""
     for content in (CANARY.encode() + b"\xff", CANARY.encode() * 200):
         yield from (headers(type, **{name: content}) for name in ("ce_id", "ce_type", "ce_causationid"))
     yield headers(CANARY)
 
 
-def bad_records() -> Iterator[tuple[str, bytes | None, bytes | None, Headers]]:
-    """Records that are bad in as many ways as there are, each with something in it that nobody may repeat."""
+def invalid_records() -> Iterator[tuple[str, bytes | None, bytes | None, Headers]]:
+    """Records that are invalid in every possible way, each with the canary in it."""
     for (topic, type), sample in SAMPLES.items():
         for value in (*broken_values(), *broken_fields(sample)):
             yield topic, b"o-1", value, headers(type)
@@ -91,11 +95,11 @@ def bad_records() -> Iterator[tuple[str, bytes | None, bytes | None, Headers]]:
         yield topic, b"o-1", structured(type, sample, id=[CANARY]), STRUCTURED
 
 
-def test_no_message_repeats_what_came_in() -> None:
-    """Neither the sentence for the dead letter nor the traceback behind it shows any content of a record."""
+def test_no_error_repeats_any_content() -> None:
+    """Neither the sentence for the dead letter nor its traceback shows any content of a record."""
     codes = set()
-    for record in bad_records():
-        with pytest.raises(Bad) as caught:
+    for record in invalid_records():
+        with pytest.raises(InvalidRecord) as caught:
             READER.read(*record)
         codes.add(caught.value.code)
         assert CANARY not in f"{caught.value!s} {caught.value!r} {caught.value.message}"
@@ -104,7 +108,7 @@ def test_no_message_repeats_what_came_in() -> None:
 
 
 def test_markup_and_formulas_are_text() -> None:
-    """What would be code elsewhere comes in as it is: whoever shows it must escape it."""
+    """They are read unchanged: a program that displays them must escape them."""
     text = "<script>alert(1)</script>'; DROP TABLE orders; --\r\n=cmd|'/c calc'!A1 \u202egnp.exe \0"
     value = encoded({**ORDER, "customer_id": text})
     place = READER.read("order.requests", b"o-1", value, headers("order.place")).given

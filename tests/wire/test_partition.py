@@ -1,4 +1,4 @@
-"""Partitions as Kafka's default partitioner has them."""
+"""The partitions of keys by Kafka's default partitioner."""
 
 import ctypes
 from collections.abc import Callable
@@ -24,7 +24,7 @@ VECTORS = {
 
 @pytest.fixture(scope="module")
 def librdkafka() -> Callable[[bytes, int], int]:
-    """The murmur2 partitioner of the C client, taken out of its library."""
+    """The murmur2 partitioner of the C client, from its library."""
     package = Path(confluent_kafka.__file__).parent
     found = [*package.with_name("confluent_kafka.libs").glob("librdkafka*"), *package.glob(".dylibs/librdkafka*")]
     if not found:
@@ -38,7 +38,7 @@ def librdkafka() -> Callable[[bytes, int], int]:
 
 @pytest.mark.parametrize(("key", "expected"), tuple(VECTORS.items()))
 def test_murmur2_is_kafkas(key: str, expected: int) -> None:
-    """The hash of each of Kafka's own vectors, as the unsigned number that it is here."""
+    """The hash of each of Kafka's own vectors, as an unsigned number."""
     assert murmur2(key.encode()) == expected % 2**32
 
 
@@ -53,12 +53,12 @@ def test_the_sign_is_dropped_before_dividing() -> None:
 def test_partitions_are_those_of_the_c_client(
     librdkafka: Callable[[bytes, int], int], key: bytes, partitions: int
 ) -> None:
-    """For keys of every length and any number of partitions."""
+    """For keys of any length and any number of partitions."""
     assert partition_of(key, partitions) == librdkafka(key, partitions)
 
 
 def test_keys_spread() -> None:
-    """No partition of twelve gets twice its share of a thousand orders, or nothing."""
+    """Of twelve partitions, none gets twice its share of a thousand orders, or almost nothing."""
     counts = [0] * 12
     for number in range(1000):
         counts[partition_of(f"o-{number}".encode(), 12)] += 1

@@ -1,4 +1,4 @@
-"""Records to inputs: every message of the contract and every reason for the dead letters."""
+"""Records to inputs: every message of the contract, and every reason for a dead letter."""
 
 from dataclasses import replace
 from typing import cast
@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.saga.messages import Cancel, Compensate, Failed, Input, Place, Refused, Retry, Skip, Succeeded, Undone
-from app.wire.bad import Bad
 from app.wire.envelope import Headers
+from app.wire.invalid_record import InvalidRecord
 from app.wire.reader import Reader, digest
 from app.wire.topics import Topics
+from tests.saga.order_messages import CONTENT
 from tests.wire.values import (
     COMMAND,
-    CONTENT,
     ORDER,
     SAMPLES,
     STRUCTURED,
@@ -53,21 +53,21 @@ TOPICS = ("order.requests", "reservation.replies", "payment.replies", "saga.oper
 
 
 def read(kind: tuple[str, str], value: Value) -> Input:
-    """What a value of this topic and type is read as, in binary mode, under its own key."""
+    """The input of a value of this topic and type, in binary mode, with its own key."""
     topic, type = kind
     return READER.read(topic, str(value["order_id"]).encode(), encoded(value), headers(type)).given
 
 
 def refusal(topic: str, key: bytes | None, value: bytes | None, given: Headers | None) -> str:
     """The code with which a record is refused."""
-    with pytest.raises(Bad) as caught:
+    with pytest.raises(InvalidRecord) as caught:
         READER.read(topic, key, value, given)
     return caught.value.code
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_message_is_read_in_both_modes(kind: tuple[str, str]) -> None:
-    """Each row of the contract becomes its input, with what is needed to name it as a cause."""
+    """Each message of the contract becomes its input, with the fields of a cause."""
     (topic, type), value = kind, SAMPLES[kind]
     parent = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     binary = READER.read(topic, b"o-1", encoded(value), headers(type, traceparent=parent))
@@ -78,7 +78,7 @@ def test_each_message_is_read_in_both_modes(kind: tuple[str, str]) -> None:
 
 
 def test_the_reader_knows_every_message_of_the_contract() -> None:
-    """Nothing is missing and nothing is there besides."""
+    """And no other message."""
     known = {(topic, type) for topic in TOPICS for type in READER.types(topic)}
     assert known == set(SAMPLES) == set(INPUTS)
     assert tuple(topic.name for topic in Topics(SAGA).inputs) == TOPICS
@@ -86,14 +86,14 @@ def test_the_reader_knows_every_message_of_the_contract() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_unknown_fields_are_ignored(kind: tuple[str, str]) -> None:
-    """Fields to come change nothing today."""
+    """A field of a future version changes nothing."""
     assert read(kind, {"new": {"a": [1, None]}, **SAMPLES[kind], "": 0}) == INPUTS[kind]
 
 
 @pytest.mark.parametrize("type", WITH_STEP)
 @pytest.mark.parametrize("step", ("payment", "no-such.step_9", "x" * 64))
 def test_an_operation_may_name_a_step(type: str, step: str) -> None:
-    """In both modes; whether the saga has such a step is not the reader's to judge."""
+    """In both modes; the reader does not check whether the saga has the step."""
     kind = ("saga.operations", type)
     value = {**SAMPLES[kind], "step": step}
     assert read(kind, value) == replace(cast("Retry", INPUTS[kind]), step=step)
@@ -102,22 +102,22 @@ def test_an_operation_may_name_a_step(type: str, step: str) -> None:
 
 @pytest.mark.parametrize("type", WITH_STEP)
 @pytest.mark.parametrize("step", (None, 7, True, [], ["payment"], {}, "", "pay ment", "payment\n", "\u00e9", "x" * 65))
-def test_what_can_be_no_step_is_invalid(type: str, step: object) -> None:
-    """It stands in a sentence of the history later: anything but a step's name is refused, and is not repeated."""
+def test_an_invalid_step_name_is_refused(type: str, step: object) -> None:
+    """The history's sentences name the step, so it must be a step's name. The refusal does not repeat it."""
     value = encoded({**SAMPLES["saga.operations", type], "step": step})
-    with pytest.raises(Bad, match=r"^step must match \[A-Za-z0-9\._-\]\{1,64\}$") as caught:
+    with pytest.raises(InvalidRecord, match=r"^step must match \[A-Za-z0-9\._-\]\{1,64\}$") as caught:
         READER.read("saga.operations", b"o-1", value, headers(type))
     assert caught.value.code == "invalid"
 
 
-def test_a_whole_saga_is_rolled_back() -> None:
-    """A compensation knows no step: whatever stands there is a field that nobody knows."""
+def test_a_compensate_has_no_step() -> None:
+    """A `step` in it is an unknown field."""
     kind = ("saga.operations", "saga.compensate")
     assert read(kind, {**SAMPLES[kind], "step": 7}) == INPUTS[kind]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_field_is_needed(kind: tuple[str, str]) -> None:
+def test_each_field_is_required(kind: tuple[str, str]) -> None:
     """Without any one of its fields a message is invalid."""
     topic, type = kind
     for name in SAMPLES[kind]:
@@ -127,7 +127,7 @@ def test_each_field_is_needed(kind: tuple[str, str]) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_type_belongs_to_its_topic(kind: tuple[str, str]) -> None:
-    """The same message on another topic is of no known type there."""
+    """On another topic it is an unknown type."""
     topic, type = kind
     for other in TOPICS:
         if other != topic:
@@ -137,14 +137,14 @@ def test_a_type_belongs_to_its_topic(kind: tuple[str, str]) -> None:
 @pytest.mark.parametrize(
     "type", ("order", "order.placed", "ORDER.PLACE", "order.place ", "saga.started", "payment.charge", "\0")
 )
-def test_a_type_nobody_knows(type: str) -> None:
-    """Types are compared to the letter."""
+def test_an_unknown_type_is_refused(type: str) -> None:
+    """Types are compared exactly."""
     assert refusal("order.requests", b"o-1", encoded(ORDER), headers(type)) == "unknown_type"
 
 
 @pytest.mark.parametrize("kind", tuple(kind for kind in KINDS if kind[0].endswith(".replies")))
 def test_a_reply_names_its_command(kind: tuple[str, str]) -> None:
-    """A reply without a cause is malformed in both modes; an empty cause is none."""
+    """A reply without a cause, or with an empty one, is malformed in both modes."""
     topic, type = kind
     value = SAMPLES[kind]
     assert refusal(topic, b"o-1", encoded(value), headers(type, ce_causationid=None)) == "malformed"
@@ -154,7 +154,7 @@ def test_a_reply_names_its_command(kind: tuple[str, str]) -> None:
 
 @pytest.mark.parametrize("kind", tuple(kind for kind in KINDS if not kind[0].endswith(".replies")))
 def test_other_messages_need_no_cause(kind: tuple[str, str]) -> None:
-    """A shop and an operator begin something."""
+    """Messages of shops and operators are first causes."""
     topic, type = kind
     assert READER.read(topic, b"o-1", encoded(SAMPLES[kind]), headers(type, ce_causationid=None)).given == INPUTS[kind]
 
@@ -162,7 +162,7 @@ def test_other_messages_need_no_cause(kind: tuple[str, str]) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("key", (None, b"", b"o-2", b"O-1", b"o-1 ", b"o-1\0", b"\xff", b'"o-1"'))
 def test_a_key_is_the_order_id(kind: tuple[str, str], key: bytes | None) -> None:
-    """No key, an empty one and any other one belong to the dead letters, by a code of their own."""
+    """No key, an empty key and any other key are dead letters, with a code of their own."""
     topic, type = kind
     assert refusal(topic, key, encoded(SAMPLES[kind]), headers(type)) == "wrong_key"
 
@@ -180,7 +180,7 @@ def test_each_code_has_its_reason(topic: str) -> None:
 
 
 def test_the_digest_tells_contents_apart() -> None:
-    """The same content has the same digest however it is written; any other content has another."""
+    """The same content has the same digest however it is written; any other content has another one."""
     written: list[Value] = [ORDER, {**dict(reversed(ORDER.items())), "note": "ignored"}]
     same = {getattr(read(KINDS[0], value), "digest", None) for value in written}
     assert len(same) == 1
@@ -197,13 +197,13 @@ def test_the_digest_tells_contents_apart() -> None:
 
 
 def test_the_digest_does_not_change_with_a_release() -> None:
-    """Digests are kept in the state: another way to take them would make conflicts of all duplicates."""
+    """The state has digests: with another algorithm every duplicate would be a conflict."""
     assert digest(ORDER) == "fcd76b09d0960fde55610ac55dd4280e"
 
 
 @given(st.sampled_from(KINDS), st.data())
 def test_every_valid_message_is_read(kind: tuple[str, str], data: st.DataObject) -> None:
-    """Whatever the values, within the limits of the contract, in both modes."""
+    """For all values within the limits of the contract, in both modes."""
     topic, type = kind
     value = data.draw(valid(SAMPLES[kind]))
     key = value["order_id"].encode()

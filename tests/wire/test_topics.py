@@ -1,4 +1,4 @@
-"""The topics table."""
+"""The table of topics."""
 
 import pytest
 
@@ -22,14 +22,14 @@ CONTRACT = {
 
 
 def test_the_table_is_the_contracts() -> None:
-    """Each topic once, with its writer, its reader and how it is kept."""
+    """Each topic once, with its writer, its reader and its configuration."""
     known = Topics(ORDER).all
     assert {topic.name: (topic.writer, topic.reader, topic.config) for topic in known} == CONTRACT
     assert len(known) == len(CONTRACT)
 
 
-def test_each_topic_has_its_part() -> None:
-    """What is read, what is written, and the changelog, which is neither."""
+def test_each_topic_is_an_input_or_an_output() -> None:
+    """Except for the changelog."""
     topics = Topics(ORDER)
     read, written = {topic.name for topic in topics.inputs}, {topic.name for topic in topics.outputs}
     assert read == {name for name, (_, reader, _) in CONTRACT.items() if reader == "orchestrator"} - {STATE.name}
@@ -39,7 +39,7 @@ def test_each_topic_has_its_part() -> None:
 
 @pytest.mark.parametrize("topic", (REQUESTS, OUTCOMES, OPERATIONS, EVENTS, STATE, DEAD_LETTERS))
 def test_a_prefix_stands_before_every_name(topic: object) -> None:
-    """On the broker alone: within the code a topic keeps its name."""
+    """On the brokers only: in the code a topic keeps its name."""
     topics = Topics(ORDER, "test-1.")
     assert {topics.full(known) for known in topics.all} == {f"test-1.{name}" for name in CONTRACT}
     assert topics.full(getattr(topic, "name", "")) == f"test-1.{getattr(topic, 'name', '')}"
@@ -47,7 +47,7 @@ def test_a_prefix_stands_before_every_name(topic: object) -> None:
 
 
 def test_another_saga_has_topics_of_its_own_steps() -> None:
-    """Nothing of the order saga is built in."""
+    """No step of the order saga is built in."""
     names = {topic.name for topic in Topics(Saga("parcels", 1, (step("parcel"),))).all}
     assert names == {name for name in CONTRACT if name.split(".")[0] in ("order", "saga")} | {
         "parcel.commands",

@@ -1,4 +1,4 @@
-"""Values that the contract allows: a sample of each input message, and strategies for all of them."""
+"""Values that the contract allows: a sample of each input message, and hypothesis strategies for all of them."""
 
 import json
 from collections.abc import Mapping
@@ -6,40 +6,34 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from app.saga.messages import Order
 from app.wire.envelope import Headers
 from app.wire.fields import MAX_MINOR, MAX_QUANTITY, MAX_TEXT
+from tests.saga.order_messages import CONTENT
 
 Value = dict[str, Any]
 
 COMMAND = "o-1:payment:do:1"
 STRUCTURED: Headers = [("content-type", b"application/cloudevents+json")]
-CONTENT: Order = {
-    "order_id": "o-1",
-    "customer_id": "ann",
-    "total": {"currency": "EUR", "minor": 4200},
-    "lines": [{"sku": "tea", "quantity": 2, "unit_price": {"currency": "EUR", "minor": 2100}}],
-}
 ORDER: Value = dict(CONTENT)
-_SAID: Value = {"order_id": "o-1", "reason": "no"}
-_WISH: Value = {"order_id": "o-1", "operator": "olga", "reason": "yes"}
+_WITH_REASON: Value = {"order_id": "o-1", "reason": "no"}
+_OPERATION: Value = {"order_id": "o-1", "operator": "olga", "reason": "yes"}
 _FAILED: Value = {"order_id": "o-1", "reason": "down", "retryable": True}
 SAMPLES: dict[tuple[str, str], Value] = {
     ("order.requests", "order.place"): ORDER,
-    ("order.requests", "order.cancel"): _SAID,
-    ("saga.operations", "saga.retry"): _WISH,
-    ("saga.operations", "saga.skip"): _WISH,
-    ("saga.operations", "saga.compensate"): _WISH,
+    ("order.requests", "order.cancel"): _WITH_REASON,
+    ("saga.operations", "saga.retry"): _OPERATION,
+    ("saga.operations", "saga.skip"): _OPERATION,
+    ("saga.operations", "saga.compensate"): _OPERATION,
     ("reservation.replies", "reservation.reserved"): {"order_id": "o-1", "reservation_id": "r-1"},
-    ("reservation.replies", "reservation.rejected"): _SAID,
+    ("reservation.replies", "reservation.rejected"): _WITH_REASON,
     ("reservation.replies", "reservation.released"): {"order_id": "o-1"},
     ("reservation.replies", "reservation.failed"): _FAILED,
     ("payment.replies", "payment.charged"): {"order_id": "o-1", "payment_id": "p-1"},
-    ("payment.replies", "payment.declined"): _SAID,
+    ("payment.replies", "payment.declined"): _WITH_REASON,
     ("payment.replies", "payment.refunded"): {"order_id": "o-1"},
     ("payment.replies", "payment.failed"): _FAILED,
 }
-"""By topic and type, as the contract's table has them, with what is required."""
+"""By topic and type, with the required fields."""
 WITH_STEP = ("saga.retry", "saga.skip")
 """Operations that may name a step."""
 
@@ -66,14 +60,18 @@ _FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "lines": st.lists(_line, min_size=1, max_size=4),
     "retryable": _flags,
 }
-_words = st.text(max_size=5)
-_scalars = st.none() | _flags | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False) | _words
-junk = st.recursive(_scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_words, inner, max_size=3))
+_short_texts = st.text(max_size=5)
+_scalars = (
+    st.none() | _flags | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False) | _short_texts
+)
+junk = st.recursive(
+    _scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_short_texts, inner, max_size=3)
+)
 _extras = st.dictionaries(st.sampled_from(("note", "Reason", "é", "")), junk, max_size=2)
 
 
 def valid(sample: Value) -> st.SearchStrategy[Value]:
-    """Values with the fields of a sample, and those that it may have, in any order, and others that nobody knows."""
+    """Values with the fields of a sample, its optional fields and unknown fields, in any order."""
     optional = {"step": _steps} if "operator" in sample else {}
     fields = st.fixed_dictionaries({name: _FIELDS.get(name, _texts) for name in sample}, optional=optional)
     return st.tuples(_extras, fields, st.randoms(use_true_random=False)).map(_mixed)
@@ -92,7 +90,7 @@ def encoded(value: object) -> bytes:
 
 
 def headers(type: str, **others: bytes | None) -> Headers:
-    """The headers of a message in binary mode; `ce_id` is m-1, and every message answers a command."""
+    """The headers of a message in binary mode, with `ce_id` m-1; they name COMMAND as the cause by default."""
     named = {"ce_id": b"m-1", "ce_type": type.encode(), "ce_causationid": COMMAND.encode(), **others}
     return list(named.items())
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.wire.times import rfc3339
+from app.wire.rfc3339 import rfc3339
 
 
 @pytest.mark.parametrize(
@@ -23,13 +23,13 @@ from app.wire.times import rfc3339
     ),
 )
 def test_a_time_is_utc_with_milliseconds(ms: int, expected: str) -> None:
-    """Always three digits after the point, always Z, and a time before 1970 still counts forwards."""
+    """Always three digits after the point, always Z; a time before 1970 still counts forwards."""
     assert rfc3339(ms) == expected
 
 
 @given(st.integers(0, 253_402_300_799_999))
 def test_a_time_is_read_back(ms: int) -> None:
-    """Nothing of it is lost, and its text has one length."""
+    """Nothing is lost, and the text always has the same length."""
     text = rfc3339(ms)
     assert len(text) == 24
     assert (datetime.fromisoformat(text) - datetime.fromisoformat("1970-01-01T00:00:00Z")) / timedelta(

@@ -1,4 +1,4 @@
-"""Bytes to a JSON object: what is refused, with which code, and what just passes."""
+"""Bytes to a JSON object: which values are refused, with which code, and which are just accepted."""
 
 import json
 import time
@@ -10,20 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.wire.bad import Bad
-from app.wire.strict import MAX_BYTES, MAX_DEPTH, parse
+from app.wire.invalid_record import InvalidRecord
+from app.wire.strict_json import MAX_BYTES, MAX_DEPTH, parse
 from tests.wire.values import junk
 
 
 def refusal(value: bytes | None) -> str:
     """The code with which a value is refused."""
-    with pytest.raises(Bad) as caught:
+    with pytest.raises(InvalidRecord) as caught:
         parse(value)
     return caught.value.code
 
 
 def nested(depth: int, opening: str = '{"a":', closing: str = "}") -> bytes:
-    """An object in an object, so deep."""
+    """An object with this many levels."""
     return (opening * (depth - 1) + "{}" + closing * (depth - 1)).encode()
 
 
@@ -64,21 +64,21 @@ def nested(depth: int, opening: str = '{"a":', closing: str = "}") -> bytes:
         b"<order/>",
     ),
 )
-def test_what_is_no_json_object_is_malformed(value: bytes | None) -> None:
-    """Nothing, blanks, scalars, lists, broken JSON, marks of byte order and other encodings are refused."""
+def test_a_value_other_than_a_json_object_is_malformed(value: bytes | None) -> None:
+    """Nothing, blanks, scalars, lists, broken JSON, byte order marks and other encodings are refused."""
     assert refusal(value) == "malformed"
 
 
 @pytest.mark.parametrize(
     "number", ("NaN", "-NaN", "Infinity", "-Infinity", "1e400", "-1e400", "9" * 400, "1" + "0" * 309)
 )
-def test_a_number_that_is_none_is_malformed(number: str) -> None:
-    """NaN, infinities and numbers beyond any double are refused, also in a field that nobody knows."""
+def test_an_invalid_number_is_malformed(number: str) -> None:
+    """NaN, infinities and numbers beyond a double are refused, even in an unknown field."""
     assert refusal(f'{{"note":{number}}}'.encode()) == "malformed"
 
 
 def test_a_number_beyond_64_bits_is_no_integer() -> None:
-    """2^64 does not come out as some other integer: only what fits into 64 bits is one."""
+    """2^64 is parsed as a float, never as another integer."""
     assert parse(b'{"a":18446744073709551615}') == {"a": 2**64 - 1}
     assert type(parse(b'{"a":18446744073709551616}')["a"]) is float
     assert type(parse(b'{"a":-9223372036854775809}')["a"]) is float
@@ -105,14 +105,14 @@ def test_a_number_beyond_64_bits_is_no_integer() -> None:
         b'"',
     ),
 )
-def test_text_that_is_none_is_malformed(text: bytes) -> None:
+def test_invalid_text_is_malformed(text: bytes) -> None:
     """Lone surrogates, invalid UTF-8, raw control characters and unknown escapes are refused, as value and as name."""
     assert refusal(b'{"a":' + text + b"}") == "malformed"
     assert refusal(b"{" + text + b":1}") == "malformed"
 
 
 def test_any_other_text_is_kept_as_it_is() -> None:
-    """An escaped NUL, a right-to-left mark, a pair of surrogates or a combining accent is text like any other."""
+    """An escaped NUL, a right-to-left mark, a surrogate pair or a combining accent is text like any other."""
     value = rb'{"a":"\u0000\u202e\ud83d\ude00e\u0301' + "\u2028\x7f".encode() + b'"}'
     assert parse(value) == {"a": "\0\u202e\U0001f600e\u0301\u2028\x7f"}
 
@@ -135,7 +135,7 @@ def test_any_other_text_is_kept_as_it_is() -> None:
     ),
 )
 def test_a_member_twice_is_malformed(value: bytes) -> None:
-    """A member that comes twice is found in any object, however its name is spelled, with colons around it."""
+    """A duplicate member is found in any object, however its name is escaped, with colons around it."""
     orjson.loads(value)
     assert refusal(value) == "malformed"
 
@@ -152,7 +152,7 @@ def test_a_member_twice_is_malformed(value: bytes) -> None:
     ),
 )
 def test_each_member_once_is_fine(value: bytes) -> None:
-    """The same name in different objects, colons in names and strings, and names that only look alike are no twins."""
+    """The same name in different objects, colons in names and strings, and names that look alike are no duplicates."""
     assert parse(value) == json.loads(value)
 
 
@@ -161,7 +161,7 @@ def test_each_member_once_is_fine(value: bytes) -> None:
     (('{"a":', "}", 32), ('{"[{":', "}", 32), ('{"a":[', "]}", 16), ('{"]":[{"a":', "}]}", 11)),
 )
 def test_depth_is_bounded(opening: str, closing: str, fits: int) -> None:
-    """32 levels pass and 33 do not; lists are levels too, and brackets in names are none."""
+    """32 levels pass and 33 do not. Lists are levels too; brackets in names are not."""
     assert MAX_DEPTH == 32
     assert parse(nested(fits, opening, closing))
     assert refusal(nested(fits + 1, opening, closing)) == "malformed"
@@ -177,7 +177,7 @@ def test_the_outermost_object_is_level_one() -> None:
 
 @pytest.mark.parametrize("text", (r"[{" * 1000, r"\"[{" * 1000, r"\\\"[" * 1000, "\\\\\\u005b[\u00e9{" * 100))
 def test_brackets_in_strings_are_no_depth(text: str) -> None:
-    """Thousands of brackets in a string, behind any escapes, don't make a value deep."""
+    """Thousands of brackets in a string, behind any escapes, add no depth."""
     assert parse(f'{{"a":"{text}","b":[]}}'.encode())["b"] == []
     assert refusal(f'{{"a":"{text}","b":{"[" * 40 + "]" * 40}}}'.encode()) == "malformed"
 
@@ -185,25 +185,25 @@ def test_brackets_in_strings_are_no_depth(text: str) -> None:
 @pytest.mark.parametrize("depth", (33, 1000, 1025, 32_000))
 @pytest.mark.parametrize("opening", ("[", '{"a":'))
 def test_a_deep_value_is_refused_before_it_is_parsed(depth: int, opening: str) -> None:
-    """A value too deep is refused for that, even where it is no JSON: nothing has parsed it."""
+    """It is refused for its depth even if it is not JSON, so it was not parsed."""
     value = (b'{"a":' + opening.encode() * depth)[: MAX_BYTES - 1]
-    with pytest.raises(Bad, match="deeper than 32") as caught:
+    with pytest.raises(InvalidRecord, match="deeper than 32") as caught:
         parse(value)
     assert caught.value.code == "malformed"
 
 
 def test_a_hundred_thousand_levels_are_too_large() -> None:
-    """Size is looked at first."""
+    """The size is checked first."""
     assert refusal(b"[" * 100_000) == "too_large"
     assert refusal(nested(100_000)) == "too_large"
 
 
 def test_size_is_bounded() -> None:
-    """65,536 bytes pass and one more does not; bytes are counted, not characters, and blanks count too."""
+    """65,536 bytes pass and one more does not. Bytes count, not characters, and blanks count too."""
     assert MAX_BYTES == 65_536
     for filler in (b"x", "\u00e9".encode()):
-        room = MAX_BYTES - len(b'{"a":""}')
-        text = filler * (room // len(filler)) + b"x" * (room % len(filler))
+        left = MAX_BYTES - len(b'{"a":""}')
+        text = filler * (left // len(filler)) + b"x" * (left % len(filler))
         assert len(parse(b'{"a":"' + text + b'"}')) == 1
         assert refusal(b'{"a":"' + text + b'x"}') == "too_large"
     assert parse(b" " * (MAX_BYTES - 2) + b"{}") == {}
@@ -229,35 +229,35 @@ def test_a_value_too_large_is_refused_before_it_is_parsed(value: bytes) -> None:
     ),
 )
 def test_no_value_takes_long(value: bytes) -> None:
-    """The most that fits into a value is judged in well under a second, good or bad."""
+    """The worst values within the limit, valid or not, take well under a second."""
     begin = time.process_time()
-    with suppress(Bad):
+    with suppress(InvalidRecord):
         parse(value)
     assert time.process_time() - begin < 1
 
 
 @given(value=st.dictionaries(st.text(max_size=5), junk, max_size=4), ascii_only=st.booleans())
 def test_every_other_object_is_read_as_it_is(*, value: dict[str, Any], ascii_only: bool) -> None:
-    """What another JSON library writes is read as that library reads it."""
+    """The output of another JSON library is parsed as that library parses it."""
     written = json.dumps(value, ensure_ascii=ascii_only).encode()
     assert parse(written) == orjson.loads(written)
 
 
 @given(st.dictionaries(st.text(max_size=3), junk, min_size=1, max_size=4), st.data())
-def test_a_twin_is_found_wherever_it_is(value: dict[str, Any], data: st.DataObject) -> None:
-    """A member of an object, written a second time somewhere in the same object, is found."""
+def test_a_duplicate_is_found_wherever_it_is(value: dict[str, Any], data: st.DataObject) -> None:
+    """A member that is added a second time, anywhere in its object, is found."""
     written = json.dumps(value)
     name = json.dumps(data.draw(st.sampled_from(sorted(value))))
-    twin = f"{{{name}: {json.dumps(data.draw(junk))}, {written[1:]}"
+    duplicate = f"{{{name}: {json.dumps(data.draw(junk))}, {written[1:]}"
     around = data.draw(st.sampled_from(("%s", '{"x": %s}', '{"x": [1, %s, ":"]}')))
-    assert refusal((around % twin).encode()) == "malformed"
+    assert refusal((around % duplicate).encode()) == "malformed"
 
 
 @given(st.binary(max_size=200) | st.text(alphabet='{}[]":,\\ua019 ', max_size=60).map(str.encode))
-def test_any_bytes_are_an_object_or_bad(value: bytes) -> None:
-    """Nothing but Bad is ever raised, and what is read is what the JSON library reads."""
+def test_any_bytes_are_an_object_or_an_invalid_record(value: bytes) -> None:
+    """Only InvalidRecord is ever raised, and an accepted value is parsed as the JSON library parses it."""
     try:
         parsed = parse(value)
-    except Bad:
+    except InvalidRecord:
         return
     assert parsed == orjson.loads(value)

@@ -1,4 +1,4 @@
-"""JSON Schema validators: as a stranger would use a schema, and one that allows nothing but what the schema names."""
+"""JSON Schema validators: one that allows unknown fields, as consumers do, and one that doesn't."""
 
 import re
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ Schema = dict[str, Any]
 
 
 def _pattern(_: Any, pattern: str, instance: object, __: Schema) -> Iterator[ValidationError]:
-    """As in ECMA 262, which JSON Schema means: `$` does not match before a last line feed."""
+    """As in ECMA 262, which JSON Schema refers to: `$` does not match before a last line feed."""
     if isinstance(instance, str) and re.search(pattern.replace("$", r"\Z"), instance) is None:
         yield ValidationError(f"does not match {pattern}")
 
@@ -20,31 +20,31 @@ _NEWEST = _extend(Draft202012Validator, {"pattern": _pattern})
 _OLDEST = _extend(Draft7Validator, {"pattern": _pattern})
 
 
-def flaws(schema: Schema, value: object) -> list[str]:
-    """What a schema finds wrong with a value, in both drafts that it speaks."""
+def violations(schema: Schema, value: object) -> list[str]:
+    """The violations of a schema by a value, which both drafts agree on."""
     found = [error.message for error in _NEWEST(schema).iter_errors(value)]
     assert bool(found) == (not _OLDEST(_without_dialect(schema)).is_valid(value)), "the drafts disagree"
     return found
 
 
 def allows(schema: Schema, value: object) -> bool:
-    """Whether a schema finds nothing wrong with a value."""
-    return not flaws(schema, value)
+    """Whether a value violates nothing in the schema."""
+    return not violations(schema, value)
 
 
-def strangers(schema: Schema, value: object) -> list[str]:
-    """What is wrong with a value for one who allows no field that the schema doesn't name."""
+def strict_violations(schema: Schema, value: object) -> list[str]:
+    """The violations if the schema allowed no unknown fields."""
     return [error.message for error in _NEWEST(closed(schema)).iter_errors(value)]
 
 
 def check(schema: Schema) -> None:
-    """Raises SchemaError when either draft does not take the schema as one."""
+    """Raises SchemaError if the schema is invalid in either draft."""
     _NEWEST.check_schema(schema)
     _OLDEST.check_schema(_without_dialect(schema))
 
 
 def closed(schema: Any) -> Any:
-    """The schema without room for fields to come."""
+    """The schema without unknown fields."""
     if isinstance(schema, list):
         return [closed(part) for part in schema]
     if not isinstance(schema, dict):
@@ -54,7 +54,7 @@ def closed(schema: Any) -> Any:
 
 
 def resolved(document: Any, node: Any) -> Any:
-    """A part of a document with what its references mean in their place; KeyError where one leads nowhere."""
+    """A part of a document with its references replaced. Raises KeyError if one leads nowhere."""
     if isinstance(node, list):
         return [resolved(document, part) for part in node]
     if not isinstance(node, dict):

@@ -11,34 +11,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.saga.state import (
-    LEGS,
+    ACTIVE_STEPS,
     STATES,
-    Asked,
+    BackingOff,
     Compensating,
     Completed,
-    Facts,
+    InFlight,
     NotStarted,
-    Pausing,
     Progress,
+    Queued,
     RolledBack,
     Running,
+    SagaData,
     State,
     Stuck,
-    Waiting,
     Why,
 )
-from app.wire.statedoc import KINDS, LEG_KINDS, STATE_NAMES, decode, encode, state_name
-from tests.saga.places import PLACES, at
-from tests.wire.stories import TALES, all_decisions, decisions
+from app.wire.state_codec import ACTIVE_STEP_KINDS, KINDS, STATE_NAMES, decode, encode, state_name
+from tests.saga.situations import STARTED, at
+from tests.wire.stories import ALL_STORIES, all_decisions, decisions
 from tests.wire.values import junk
 
-STARTED = tuple(place for place in PLACES if not isinstance(at(place).state, NotStarted))
 NOON = 43_200_000
 
 _texts = st.text(max_size=20)
 _numbers = st.integers(1, 2**53 - 1)
-_facts = st.builds(
-    Facts,
+_data = st.builds(
+    SagaData,
     saga=_texts,
     version=_numbers,
     digest=_texts,
@@ -47,7 +46,7 @@ _facts = st.builds(
     results=st.dictionaries(_texts, _texts, max_size=2),
 )
 _FIELDS: dict[str, st.SearchStrategy[Any]] = {
-    "facts": _facts,
+    "data": _data,
     "why": st.builds(Why, _texts, _texts, st.booleans()),
     "step": _texts,
     "reason": _texts,
@@ -57,56 +56,56 @@ _FIELDS: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
-def made(kind: Any) -> st.SearchStrategy[Any]:
-    """Any value of a kind of state, or of a step under way."""
+def instances(kind: Any) -> st.SearchStrategy[Any]:
+    """Any value of a kind of state or of active step."""
     return st.builds(kind, **{field.name: _FIELDS.get(field.name, _numbers) for field in fields(kind)})
 
 
-_FIELDS["legs"] = st.lists(st.sampled_from(LEGS).flatmap(made), max_size=3).map(tuple)
+_FIELDS["active_steps"] = st.lists(st.sampled_from(ACTIVE_STEPS).flatmap(instances), max_size=3).map(tuple)
 
 
 def states(kind: type[State]) -> st.SearchStrategy[Progress]:
-    """Any state of a kind, and how many decisions led to it."""
-    return st.builds(Progress, _numbers, made(kind))
+    """Any state of a kind, with the number of its decisions."""
+    return st.builds(Progress, _numbers, instances(kind))
 
 
 _WHY = Why("no funds", "payment", requested=False)
-_KEPT = Facts("order", 1, "d", NOON, {"customer_id": "ann"}, {"reservation_id": "r-1"})
-_LEGS = (
-    Waiting("a", 0, 1),
-    Asked("b", 2, 2, NOON, NOON + 1),
-    Pausing("c", 1, 1, NOON + 2),
+_DATA = SagaData("order", 1, "d", NOON, {"customer_id": "ann"}, {"reservation_id": "r-1"})
+_ACTIVE_STEPS = (
+    Queued("a", 0, 1),
+    InFlight("b", 2, 2, NOON, NOON + 1),
+    BackingOff("c", 1, 1, NOON + 2),
     Stuck("d", 3, 2, NOON, "down"),
 )
-WHOLE = {
-    "running": Progress(1, Running(_KEPT, NOON + 9, _LEGS)),
-    "compensating": Progress(2, Compensating(_KEPT, _WHY, _LEGS, ("e", "f"))),
-    "completed": Progress(3, Completed(_KEPT, NOON + 9)),
-    "rolled_back": Progress(4, RolledBack(_KEPT, _WHY, NOON + 9)),
+COMPLETE = {
+    "running": Progress(1, Running(_DATA, NOON + 9, _ACTIVE_STEPS)),
+    "compensating": Progress(2, Compensating(_DATA, _WHY, _ACTIVE_STEPS, ("e", "f"))),
+    "completed": Progress(3, Completed(_DATA, NOON + 9)),
+    "rolled_back": Progress(4, RolledBack(_DATA, _WHY, NOON + 9)),
 }
-"""Of each kind of state one with all that it can have."""
+"""One state of each kind, with all its optional fields."""
 OPTIONAL = {"order", "results", "deadline_ms", "left", "first"}
 CONTENT = {"order", "results"}
 
 
-@pytest.mark.parametrize("place", STARTED)
-def test_every_place_of_the_order_saga_is_read_back(place: str) -> None:
-    """Wherever an order can be, its document tells where."""
-    progress = at(place).progress
+@pytest.mark.parametrize("situation", STARTED)
+def test_every_situation_of_the_order_saga_is_read_back(situation: str) -> None:
+    """Its document gives the same progress, and the same bytes again."""
+    progress = at(situation).progress
     document = encode(progress)
     assert decode(document) == progress
     assert encode(decode(document)) == document
 
 
 def test_every_state_of_every_story_is_read_back() -> None:
-    """All kinds of states and of steps under way occur, and every one comes back as it was."""
-    seen, legs = set[str](), set[type]()
+    """All kinds of states and of active steps occur, and each is read back."""
+    seen, active_steps = set[str](), set[type]()
     for _, decision in all_decisions():
         assert decode(encode(decision.progress)) == decision.progress
         seen.add(state_name(decision.progress.state))
-        legs.update(type(leg) for leg in getattr(decision.progress.state, "legs", ()))
+        active_steps.update(type(active) for active in getattr(decision.progress.state, "active_steps", ()))
     assert seen == set(STATE_NAMES)
-    assert legs == set(LEGS)
+    assert active_steps == set(ACTIVE_STEPS)
 
 
 @given(st.sampled_from(tuple(KINDS.values())).flatmap(states))
@@ -117,50 +116,50 @@ def test_any_state_is_read_back(progress: Progress) -> None:
     assert encode(decode(document)) == document
 
 
-@pytest.mark.parametrize("story", tuple(TALES))
+@pytest.mark.parametrize("story", tuple(ALL_STORIES))
 def test_the_same_story_gives_the_same_bytes(story: str) -> None:
-    """Told twice, or told on from what was read back, a saga's documents are the same to the byte."""
-    saga, said = TALES[story]
-    told, again = ([encode(decision.progress) for decision, _, _ in decisions(*said, saga=saga)] for _ in range(2))
-    assert told == again
-    assert told
+    """A second run gives the same documents, to the byte."""
+    saga, inputs = ALL_STORIES[story]
+    once, again = ([encode(decision.progress) for decision, _, _ in decisions(*inputs, saga=saga)] for _ in range(2))
+    assert once == again
+    assert once
 
 
 def test_states_have_the_names_of_the_documents() -> None:
-    """What has not started has a name, but no document; what waits for a person is stuck in whatever state it is."""
+    """An order that has not started has a name but no document; a saga with a stuck step is called stuck."""
     assert STATE_NAMES == ("running", "compensating", "completed", "rolled_back", "stuck")
     assert (*KINDS.values(),) == STATES[1:]
-    assert (*LEG_KINDS.values(),) == LEGS
+    assert (*ACTIVE_STEP_KINDS.values(),) == ACTIVE_STEPS
     assert state_name(NotStarted()) == "not_started"
-    for name, progress in WHOLE.items():
+    for name, progress in COMPLETE.items():
         assert orjson.loads(encode(progress))["state"] == name
-        assert state_name(progress.state) == ("stuck" if hasattr(progress.state, "legs") else name)
-    assert state_name(Running(_KEPT, None, _LEGS[:3])) == "running"
+        assert state_name(progress.state) == ("stuck" if hasattr(progress.state, "active_steps") else name)
+    assert state_name(Running(_DATA, None, _ACTIVE_STEPS[:3])) == "running"
 
 
 def test_a_document_is_small_and_plain() -> None:
-    """Nothing is in it that the state does not say, and a completed order keeps nothing of the order itself."""
+    """It has only the fields of its state, and a completed order keeps nothing of the order itself."""
     ended = ["state", "seq", "saga", "version", "digest", "started_ms"]
     done = orjson.loads(encode(at("completed").progress))
     assert list(done) == [*ended, "results", "forget_ms"]
     rolled_back = orjson.loads(encode(at("rolled back, nothing to undo").progress))
     assert list(rolled_back) == [*ended, "why", "forget_ms"]
-    running = orjson.loads(encode(at("payment asked for").progress))
+    running = orjson.loads(encode(at("payment in flight").progress))
     assert running["order"].keys() == {"customer_id", "total"}
-    assert [list(leg) for leg in running["legs"]] == [["is", "step", "attempt", "asked_ms", "due_ms"]]
+    assert [list(active) for active in running["legs"]] == [["is", "step", "attempt", "asked_ms", "due_ms"]]
     assert len(encode(at("completed").progress)) < 210
 
 
 @given(st.binary(max_size=60))
 def test_bytes_that_are_no_document_are_refused(value: bytes) -> None:
-    """Whatever they are, with a ValueError."""
+    """With a ValueError, whatever they are."""
     with pytest.raises(ValueError, match="not a saga's state"):
         decode(value)
 
 
 @given(junk | st.fixed_dictionaries({"state": st.sampled_from(tuple(KINDS))}, optional={"legs": junk, "why": junk}))
 def test_documents_of_others_are_refused(value: object) -> None:
-    """Any JSON, even with some of our words, is a ValueError, whose sentence shows nothing of it."""
+    """Any JSON, even with some of our members, is a ValueError, whose sentence shows no content."""
     with suppress(orjson.JSONEncodeError):
         document = orjson.dumps(value)
         with pytest.raises(ValueError, match=r"^not a saga's state: [A-Za-z]+$"):
@@ -168,7 +167,7 @@ def test_documents_of_others_are_refused(value: object) -> None:
 
 
 def objects(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], dict[str, Any]]]:
-    """Every object within a document that is ours to know, and where it is."""
+    """Every object of the saga's own within a document, with its path."""
     if isinstance(value, dict):
         yield path, value
     for part, inner in (
@@ -178,10 +177,10 @@ def objects(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tupl
             yield from objects(inner, (*path, part))
 
 
-@pytest.mark.parametrize("name", tuple(WHOLE))
-def test_each_field_is_needed_and_there_is_no_other(name: str) -> None:
-    """One that lacks a field or has one too many is refused: it may mean what we don't know."""
-    document = orjson.loads(encode(WHOLE[name]))
+@pytest.mark.parametrize("name", tuple(COMPLETE))
+def test_each_field_is_required_and_no_other_is_allowed(name: str) -> None:
+    """A missing or an unknown field may mean a change that this version doesn't know."""
+    document = orjson.loads(encode(COMPLETE[name]))
     for _, part in list(objects(document)):
         for field in (*part, "field_to_come"):
             kept = dict(part)
@@ -193,17 +192,17 @@ def test_each_field_is_needed_and_there_is_no_other(name: str) -> None:
                 with pytest.raises(ValueError, match="not a saga's state"):
                     decode(orjson.dumps(document))
             else:
-                assert decode(orjson.dumps(document)) != WHOLE[name]
+                assert decode(orjson.dumps(document)) != COMPLETE[name]
             part.clear()
             part.update(kept)
-    assert decode(orjson.dumps(document)) == WHOLE[name]
+    assert decode(orjson.dumps(document)) == COMPLETE[name]
 
 
-def test_a_field_of_another_kind_is_one_too_many() -> None:
-    """What only another kind of state or of step under way has."""
-    for name, progress in WHOLE.items():
+def test_a_field_of_another_kind_is_unknown() -> None:
+    """A field that only another kind of state has."""
+    for name, progress in COMPLETE.items():
         document = orjson.loads(encode(progress))
-        for other in WHOLE.values():
+        for other in COMPLETE.values():
             for field, value in orjson.loads(encode(other)).items():
                 if field not in document:
                     with pytest.raises(ValueError, match="not a saga's state"):
@@ -211,10 +210,10 @@ def test_a_field_of_another_kind_is_one_too_many() -> None:
         assert decode(orjson.dumps(document)).seq == progress.seq, name
 
 
-@given(st.sampled_from(tuple(WHOLE)), st.data())
+@given(st.sampled_from(tuple(COMPLETE)), st.data())
 def test_a_damaged_document_is_read_or_refused(name: str, data: st.DataObject) -> None:
-    """Whatever takes the place of a field, nothing but ValueError is ever raised."""
-    document = orjson.loads(encode(WHOLE[name]))
+    """Whatever replaces a field, only ValueError is ever raised."""
+    document = orjson.loads(encode(COMPLETE[name]))
     _, part = data.draw(st.sampled_from(list(objects(document))))
     field = data.draw(st.sampled_from(sorted(part)))
     part[field] = data.draw(junk)
@@ -222,9 +221,9 @@ def test_a_damaged_document_is_read_or_refused(name: str, data: st.DataObject) -
         assert isinstance(decode(orjson.dumps(document)), Progress)
 
 
-@given(st.sampled_from(tuple(WHOLE)), st.integers(0, 600), st.integers(0, 9), st.binary(max_size=9))
-def test_damaged_bytes_are_read_or_refused(name: str, where: int, gone: int, instead: bytes) -> None:
-    """Whatever takes the place of some bytes, nothing but ValueError is ever raised."""
-    document = encode(WHOLE[name])
+@given(st.sampled_from(tuple(COMPLETE)), st.integers(0, 600), st.integers(0, 9), st.binary(max_size=9))
+def test_damaged_bytes_are_read_or_refused(name: str, where: int, removed: int, inserted: bytes) -> None:
+    """Whatever replaces some bytes, only ValueError is ever raised."""
+    document = encode(COMPLETE[name])
     with suppress(ValueError):
-        assert isinstance(decode(document[:where] + instead + document[where + gone :]), Progress)
+        assert isinstance(decode(document[:where] + inserted + document[where + removed :]), Progress)

@@ -1,4 +1,4 @@
-"""The commands of the audit."""
+"""The command `saga audit check`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,15 +6,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from app.audit.archive import load, save
-from app.audit.invariants import check as judge
-from app.audit.read import read
-from app.audit.recording import Recording, RecordingError
-from app.audit.refold import refold
-from app.audit.table import show
-from app.audit.terms import Terms, terms_of
+from app.audit.check import check as judge
+from app.audit.checks.state_fold import state_fold
+from app.audit.recording.from_kafka import read
+from app.audit.recording.recording import Recording, RecordingError
+from app.audit.recording.recording_file import load, save
+from app.audit.report.report_text import show
+from app.audit.spec import SagaSpec, spec_of
 from app.ops import settings
-from app.ops.site import site_of
+from app.ops.kafka_cluster import cluster_of
 from app.saga.definition import Saga
 from app.saga.versions import Versions
 
@@ -30,50 +30,52 @@ def audit() -> None:
 def check(
     context: typer.Context,
     bootstrap: Annotated[
-        str, typer.Option(envvar="SAGA_KAFKA_BOOTSTRAP", help="The brokers, host:port,host:port.")
+        str, typer.Option(envvar="SAGA_KAFKA_BOOTSTRAP", help="Kafka brokers to start from: host:port,host:port.")
     ] = "",
-    prefix: Annotated[str, typer.Option(envvar="SAGA_TOPIC_PREFIX", help="What all topic names start with.")] = "",
+    prefix: Annotated[
+        str, typer.Option(envvar="SAGA_TOPIC_PREFIX", help="Prefix of all topics and of the group.")
+    ] = "",
     group: Annotated[
-        str, typer.Option(envvar="SAGA_GROUP", help="The orchestrator's group, to which the prefix is added.")
+        str, typer.Option(envvar="SAGA_GROUP", help="The orchestrator's consumer group, without the prefix.")
     ] = "saga-orchestrator",
-    file: Annotated[Path | None, typer.Option(help="Check a recording kept before, not a Kafka.")] = None,
+    file: Annotated[Path | None, typer.Option(help="Check a saved recording instead of a Kafka cluster.")] = None,
     save_to: Annotated[
-        Path | None, typer.Option("--save", help="Keep what was read; it holds the customers' data.")
+        Path | None, typer.Option("--save", help="Save the recording to this file. It holds customer data.")
     ] = None,
     running: Annotated[
-        bool, typer.Option("--running", help="Don't blame what may still come: the run goes on.")
+        bool, typer.Option("--running", help="The run goes on: don't report missing records that may still come.")
     ] = False,
-    timeout: Annotated[float, typer.Option(help="Seconds for reading it all.")] = 120.0,
+    timeout: Annotated[float, typer.Option(help="Seconds allowed for reading the topics.")] = 120.0,
 ) -> None:
-    """Check every invariant that the topics can show; exit code 1 when one is broken, 2 when they can't be read."""
+    """Check every invariant that the topics can show. Exit code 1: one is broken; 2: the topics can't be read."""
     saga = _saga(context)
-    terms = terms_of(saga)
+    spec = spec_of(saga)
     try:
-        recording = _recording(bootstrap, prefix, prefix + group, terms, file, timeout)
+        recording = _recording(bootstrap, prefix, prefix + group, spec, file, timeout)
         if save_to is not None:
             save(recording, save_to)
     except (RecordingError, settings.WrongSetting, OSError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
-    report = judge(recording, terms, settled=not running, fold=refold(saga))
+    report = judge(recording, spec, settled=not running, fold=state_fold(saga))
     show(report, Console())
     raise typer.Exit(1 if report.violations else 0)
 
 
 def _saga(context: typer.Context) -> Versions:
-    """The versions of the saga that the command's composition root has put into the context."""
-    found = context.obj
-    if isinstance(found, Saga):
-        return Versions((found,))
-    if not isinstance(found, Versions):
-        raise LookupError("no saga in the command's context: the root must set its obj to the saga's versions")
-    return found
+    """The saga's versions, which the composition root of the command puts into the context. Raises LookupError."""
+    saga = context.obj
+    if isinstance(saga, Saga):
+        return Versions((saga,))
+    if not isinstance(saga, Versions):
+        raise LookupError("the command's context has no saga: the root must set its obj to the saga's versions")
+    return saga
 
 
-def _recording(bootstrap: str, prefix: str, group: str, terms: Terms, file: Path | None, timeout: float) -> Recording:
+def _recording(bootstrap: str, prefix: str, group: str, spec: SagaSpec, file: Path | None, timeout: float) -> Recording:
     if file is not None:
         return load(file)
     if not bootstrap:
-        raise RecordingError("Name a Kafka with --bootstrap or SAGA_KAFKA_BOOTSTRAP, or a recording with --file.")
-    site = site_of(settings.load(kafka_bootstrap=bootstrap, topic_prefix=prefix))
-    return read(site.client(), prefix, group, terms, timeout, local=site.access.local)
+        raise RecordingError("Name the brokers with --bootstrap or SAGA_KAFKA_BOOTSTRAP, or a recording with --file.")
+    cluster = cluster_of(settings.load(kafka_bootstrap=bootstrap, topic_prefix=prefix))
+    return read(cluster.client(), prefix, group, spec, timeout, local=cluster.security.local)

@@ -1,122 +1,133 @@
-"""A recording, read once: inputs by where they are, and the stories of the sagas."""
+"""A recording, indexed for the checks: inputs by coordinates, and one history per saga."""
 
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from app.audit.lives import Story, life_at, lives
-from app.audit.messages import DeadLetter, Decision, Message, dead_letter, decision, message, text
-from app.audit.recording import Coordinates, Place, Record, Recording
-from app.audit.terms import Terms
+from app.audit.history.histories import SagaHistory, histories, history_at
+from app.audit.recording.recording import Coordinates, Record, Recording
+from app.audit.recording.records import (
+    DeadLetter,
+    Decision,
+    Message,
+    as_text,
+    read_dead_letter,
+    read_decision,
+    read_message,
+)
+from app.audit.spec import SagaSpec
 from app.wire.partition import partition_of
-from app.wire.topics import DEAD_LETTERS, EVENTS, OUTCOMES, STATE
+from app.wire.topics import DEAD_LETTERS, EVENTS, OUTCOMES, STATE, TopicPartitionKey
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the checks look at; `settled` when all was quiet, so that what is missing is missing for good."""
+    """The input of all checks. `settled`: the run has come to rest, so a missing record will not come any more."""
 
     recording: Recording
-    terms: Terms
+    spec: SagaSpec
     settled: bool
     inputs: dict[Coordinates, Message]
     decisions: list[Decision]
     dead_letters: list[DeadLetter]
     states: dict[str, Record]
-    """The last record of each key of the changelog."""
-    deleted: list[Record]
-    """The tombstones in the changelog."""
+    """The last changelog record of each key."""
+    tombstones: list[Record]
+    """All tombstones in the changelog."""
     now_ms: int
-    """When the recording was taken, or at least the last time that stands in it, in ms since 1970."""
-    by_id: dict[str, list[Story]] = field(default_factory=dict)
-    """The stories of each order id, in order: one, but for ids that were placed again when they were forgotten."""
-    homes: dict[bytes, int] = field(default_factory=dict)
+    """When the recording was taken, or its newest timestamp in events and changelog if later; ms since 1970."""
+    by_id: dict[str, list[SagaHistory]] = field(default_factory=dict)
+    """The histories of each order id, in order: one per life."""
+    owning_partitions: dict[bytes, int] = field(default_factory=dict)
 
     @property
-    def stories(self) -> Iterator[Story]:
+    def histories(self) -> Iterator[SagaHistory]:
         """Every saga."""
-        return (story for stories in self.by_id.values() for story in stories)
+        return (history for histories in self.by_id.values() for history in histories)
 
-    def whole(self, partition: int) -> bool:
-        """Nothing of this partition was deleted in any topic that is not compacted."""
-        return all(self.kept(topic, partition) for topic in self.terms.topics if topic != STATE.name)
+    def is_complete(self, partition: int) -> bool:
+        """No record of this partition number was deleted, in any topic that is not compacted."""
+        return all(self.is_kept(topic, partition) for topic in self.spec.topics if topic != STATE.name)
 
-    def kept(self, topic: str, partition: int) -> bool:
-        """Nothing of this partition was deleted in this topic."""
-        return self.first((topic, partition)) == 0
+    def is_kept(self, topic: str, partition: int) -> bool:
+        """No record of this partition was deleted."""
+        return self.first_offset((topic, partition)) == 0
 
-    def first(self, place: Place) -> int:
-        """The first offset that is kept in a partition."""
-        span = self.recording.spans.get(place)
+    def first_offset(self, partition: TopicPartitionKey) -> int:
+        """The first offset that a partition still has."""
+        span = self.recording.spans.get(partition)
         return span.first if span else 0
 
-    def home(self, key: bytes) -> int:
-        """The partition to which a key belongs."""
-        partition = self.homes.get(key)
+    def owning_partition(self, key: bytes) -> int:
+        """The partition that a record key belongs to."""
+        partition = self.owning_partitions.get(key)
         if partition is None:
-            partition = self.homes[key] = partition_of(key, self.recording.partitions)
+            partition = self.owning_partitions[key] = partition_of(key, self.recording.partitions)
         return partition
 
-    def knows(self, saga_id: str) -> bool:
-        """There is a history of this id."""
-        return any(story.decisions for story in self.by_id.get(saga_id, ()))
+    def has_decisions(self, saga_id: str) -> bool:
+        """At least one decision has this id."""
+        return any(history.decisions for history in self.by_id.get(saga_id, ()))
 
-    def whole_stories(self) -> list[Story]:
-        """The sagas of which nothing was deleted."""
-        whole = {partition: self.whole(partition) for partition in range(self.recording.partitions)}
-        return [story for story in self.stories if whole[story.partition] and not story.unknown]
+    def complete_histories(self) -> list[SagaHistory]:
+        """The sagas in complete partitions, without those that can't be judged."""
+        complete = {partition: self.is_complete(partition) for partition in range(self.recording.partitions)}
+        return [h for h in self.histories if complete[h.partition] and not h.ended_in_unknown_version]
 
-    def kept_stories(self) -> list[Story]:
-        """The sagas whose events are all there, whatever else was deleted."""
-        return [story for story in self.stories if self.kept(EVENTS.name, story.partition)]
+    def kept_histories(self) -> list[SagaHistory]:
+        """The sagas whose events are all kept; records of other topics may be deleted."""
+        return [history for history in self.histories if self.is_kept(EVENTS.name, history.partition)]
 
-    def told_stories(self) -> list[Story]:
-        """Those of them whose version is known."""
-        return [story for story in self.kept_stories() if not story.unknown]
+    def judged_histories(self) -> list[SagaHistory]:
+        """The sagas whose events are all kept, without those that can't be judged."""
+        return [history for history in self.kept_histories() if not history.ended_in_unknown_version]
 
 
-def gather(recording: Recording, terms: Terms, *, settled: bool) -> Evidence:
-    """Reads a recording."""
+def gather(recording: Recording, spec: SagaSpec, *, settled: bool) -> Evidence:
+    """Indexes a recording, and replays every saga in it."""
     by_topic: dict[str, list[Record]] = defaultdict(list)
     for record in recording.records:
         by_topic[record.topic].append(record)
-    inputs = {record.coordinates: message(record) for topic in terms.inputs for record in by_topic[topic]}
-    decisions = [decision(record, recording.prefix) for record in by_topic[EVENTS.name]]
-    dead_letters = [dead_letter(record, recording.prefix) for record in by_topic[DEAD_LETTERS.name]]
-    states = {text(record.key): record for record in by_topic[STATE.name]}
-    deleted = [record for record in by_topic[STATE.name] if record.value is None]
+    inputs = {record.coordinates: read_message(record) for topic in spec.inputs for record in by_topic[topic]}
+    decisions = [read_decision(record, recording.prefix) for record in by_topic[EVENTS.name]]
+    dead_letters = [read_dead_letter(record, recording.prefix) for record in by_topic[DEAD_LETTERS.name]]
+    states = {as_text(record.key): record for record in by_topic[STATE.name]}
+    tombstones = [record for record in by_topic[STATE.name] if record.value is None]
     last_ms = max((record.timestamp_ms for topic in (EVENTS, STATE) for record in by_topic[topic.name]), default=0)
     now_ms = max(recording.taken_ms, last_ms)
-    evidence = Evidence(recording, terms, settled, inputs, decisions, dead_letters, states, deleted, now_ms)
-    sent = [message(record) for topic in (*terms.commands, OUTCOMES.name) for record in by_topic[topic]]
-    _tell(evidence, sent)
+    evidence = Evidence(recording, spec, settled, inputs, decisions, dead_letters, states, tombstones, now_ms)
+    sent = [read_message(record) for topic in (*spec.command_topics, OUTCOMES.name) for record in by_topic[topic]]
+    _build_histories(evidence, sent)
     return evidence
 
 
-def _tell(evidence: Evidence, sent: list[Message]) -> None:
+def _build_histories(evidence: Evidence, sent: list[Message]) -> None:
+    """`sent` are the commands and outcomes."""
     decided: dict[str, list[Decision]] = defaultdict(list)
-    for one in evidence.decisions:
-        decided[one.saga_id].append(one)
+    for decision in evidence.decisions:
+        decided[decision.saga_id].append(decision)
     keys = {
-        **{one.saga_id: one.record.key for one in evidence.decisions},
-        **{out.saga_id: out.record.key for out in sent},
+        **{decision.saga_id: decision.record.key for decision in evidence.decisions},
+        **{message.saga_id: message.record.key for message in sent},
     }
     for saga_id, key in keys.items():
-        evidence.by_id[saga_id] = lives(saga_id, evidence.home(key or b""), decided[saga_id])
-    for told in sent:
-        story = life_at(evidence.by_id[told.saga_id], told.headers.get("ce_time", ""))
-        (story.outcomes if told.record.topic == OUTCOMES.name else story.commands).append(told)
-    _share_out(evidence)
-    for story in evidence.stories:
-        story.read(evidence.terms, evidence.inputs)
+        evidence.by_id[saga_id] = histories(saga_id, evidence.owning_partition(key or b""), decided[saga_id])
+    for message in sent:
+        history = history_at(evidence.by_id[message.saga_id], message.headers.get("ce_time", ""))
+        (history.outcomes if message.record.topic == OUTCOMES.name else history.commands).append(message)
+    _assign_replies(evidence)
+    for history in evidence.histories:
+        history.replay_decisions(evidence.spec, evidence.inputs)
 
 
-def _share_out(evidence: Evidence) -> None:
-    """Each reply to the story that took it in, or else to the last one of its key."""
+def _assign_replies(evidence: Evidence) -> None:
+    """Each reply belongs to the history that it caused a decision in, or else to the last life of its key."""
     dead = {letter.origin for letter in evidence.dead_letters}
-    took = {decision.cause: story for story in evidence.stories for decision in story.decisions if decision.cause}
-    for coordinates, given in evidence.inputs.items():
-        stories = evidence.by_id.get(given.saga_id)
-        if stories and coordinates[0] in evidence.terms.replies and coordinates not in dead:
-            story = took.get(coordinates)
-            (story if story and story.saga_id == given.saga_id else stories[-1]).replies.append(given)
+    decided_in = {
+        decision.cause: history for history in evidence.histories for decision in history.decisions if decision.cause
+    }
+    for coordinates, reply in evidence.inputs.items():
+        histories = evidence.by_id.get(reply.saga_id)
+        if histories and coordinates[0] in evidence.spec.reply_topics and coordinates not in dead:
+            history = decided_in.get(coordinates)
+            (history if history and history.saga_id == reply.saga_id else histories[-1]).replies.append(reply)

@@ -1,1 +1,1 @@
-"""The audit: recordings, and a checker that finds every wrong one."""
+"""The audit: good runs break no invariant, and every recording that was tampered with breaks the right one."""

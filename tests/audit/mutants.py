@@ -1,11 +1,11 @@
-"""All wrong recordings: a good one, spoiled in one way, and the invariant that this breaks."""
+"""All recordings that were tampered with: one change to the good run each, and the invariant that it breaks."""
 
-from tests.audit import spoiled_history, spoiled_inputs, spoiled_messages, spoiled_paths
+from tests.audit import mutants_of_decisions, mutants_of_inputs, mutants_of_rules, mutants_of_sent_records
 from tests.audit.mutation import Mutants
 
 MUTANTS: Mutants = {
-    **spoiled_inputs.MUTANTS,
-    **spoiled_messages.MUTANTS,
-    **spoiled_history.MUTANTS,
-    **spoiled_paths.MUTANTS,
+    **mutants_of_inputs.MUTANTS,
+    **mutants_of_sent_records.MUTANTS,
+    **mutants_of_decisions.MUTANTS,
+    **mutants_of_rules.MUTANTS,
 }

@@ -1,4 +1,4 @@
-"""Ways to spoil a recording: each gives a new one."""
+"""Functions that tamper with a recording. Each returns a new recording."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -6,9 +6,10 @@ from typing import Any
 
 import orjson
 
-from app.audit.recording import Place, Record, Recording, Span
+from app.audit.recording.recording import Record, Recording, Span
 from app.wire.partition import partition_of
-from tests.audit.world import PARTITIONS
+from app.wire.topics import TopicPartitionKey
+from tests.audit.topic_logs import PARTITIONS
 
 Change = Callable[[Any], Any]
 """Changes a JSON object in place."""
@@ -16,14 +17,14 @@ Change = Callable[[Any], Any]
 Edit = Callable[[Record], Record]
 Mutation = Callable[[Recording], Recording]
 Mutants = dict[str, tuple[str, Mutation]]
-"""By what is wrong: the invariant that it breaks, and how to get there from the good run."""
+"""By description: the broken invariant, and the function that makes the recording from the good run."""
 
 
-# finding
+# finding records
 
 
 def records(recording: Recording, topic: str, order: str, holds: str = "") -> list[Record]:
-    """The records of an order (its id starts so) in a topic, in order, whose value or headers hold a text."""
+    """The records of a topic whose key starts with `order` and a dash, and whose value or headers contain `holds`."""
     return [
         record
         for record in recording.records
@@ -31,12 +32,12 @@ def records(recording: Recording, topic: str, order: str, holds: str = "") -> li
     ]
 
 
-def one(recording: Recording, topic: str, order: str, holds: str = "") -> Record:
+def first_record(recording: Recording, topic: str, order: str, holds: str = "") -> Record:
     """The first such record."""
     return records(recording, topic, order, holds)[0]
 
 
-def last(recording: Recording, topic: str, order: str, holds: str = "") -> Record:
+def last_record(recording: Recording, topic: str, order: str, holds: str = "") -> Record:
     """The last such record."""
     return records(recording, topic, order, holds)[-1]
 
@@ -49,21 +50,21 @@ def _text(record: Record) -> str:
 # changing records
 
 
-def valued(record: Record, change: Change) -> Record:
-    """The record with its JSON changed."""
+def with_json(record: Record, change: Change) -> Record:
+    """A record with a changed JSON value."""
     value = orjson.loads(record.value or b"")
     change(value)
     return replace(record, value=orjson.dumps(value))
 
 
-def header(record: Record, name: str, value: str | None) -> Record:
-    """The record with another header, or without it."""
+def with_header(record: Record, name: str, value: str | None) -> Record:
+    """A record with another value of a header, or without that header."""
     rest = [item for item in record.headers if item[0] != name]
     return replace(record, headers=tuple(rest if value is None else [*rest, (name, value.encode())]))
 
 
-def elsewhere(record: Record) -> int:
-    """A partition to which the record's key doesn't belong."""
+def wrong_partition(record: Record) -> int:
+    """A partition that the record's key does not belong to."""
     return (partition_of(record.key or b"", PARTITIONS) + 1) % PARTITIONS
 
 
@@ -73,7 +74,7 @@ def put(**fields: Any) -> Change:
 
 
 def pop(field: str) -> Change:
-    """Takes a field away."""
+    """Removes a field of a value."""
     return lambda value: value.pop(field)
 
 
@@ -88,47 +89,47 @@ def cause(**fields: Any) -> Change:
 
 
 def total(minor: int) -> Change:
-    """Sets an amount."""
+    """Sets the amount of money."""
     return lambda value: value["total"].update(minor=minor)
 
 
 def quantity(pieces: int) -> Change:
-    """Sets how much of the first product is wanted."""
+    """Sets the quantity of the first product."""
     return lambda value: value["lines"][0].update(quantity=pieces)
 
 
 # changing recordings
 
 
-def without(recording: Recording, *gone: Record) -> Recording:
-    """Some records are missing; their offsets stay empty."""
-    return replace(recording, records=tuple(record for record in recording.records if record not in gone))
+def without(recording: Recording, *missing: Record) -> Recording:
+    """Some records are missing. Their offsets stay empty."""
+    return replace(recording, records=tuple(record for record in recording.records if record not in missing))
 
 
-def instead(recording: Recording, old: Record, new: Record) -> Recording:
-    """A record is another one."""
+def replaced(recording: Recording, old: Record, new: Record) -> Recording:
+    """One record is replaced by another."""
     return replace(recording, records=tuple(new if record is old else record for record in recording.records))
 
 
-def changed(recording: Recording, record: Record, change: Change) -> Recording:
-    """A record's JSON is changed."""
-    return instead(recording, record, valued(record, change))
+def edited(recording: Recording, record: Record, change: Change) -> Recording:
+    """One record has a changed JSON value."""
+    return replaced(recording, record, with_json(record, change))
 
 
-def also(recording: Recording, *added: Record) -> Recording:
-    """More records at the ends of their partitions, all of them read."""
+def appended(recording: Recording, *added: Record) -> Recording:
+    """More records at the ends of their partitions. The group has read all of them."""
     spans, kept = dict(recording.spans), list(recording.records)
     for record in added:
-        place = (record.topic, record.partition)
-        end = spans[place].high
-        spans[place] = Span(0, end + 1, end + 1)
+        partition = (record.topic, record.partition)
+        end = spans[partition].high
+        spans[partition] = Span(0, end + 1, end + 1)
         kept.append(replace(record, offset=end))
-    committed = {place: spans[place].high for place in recording.committed}
+    committed = {partition: spans[partition].high for partition in recording.committed}
     return replace(recording, records=tuple(kept), spans=spans, committed=committed)
 
 
 def swapped(recording: Recording, left: Record, right: Record) -> Recording:
-    """Two records have changed places."""
+    """Two records have swapped their coordinates."""
     moved = {
         left: replace(right, topic=left.topic, partition=left.partition, offset=left.offset),
         right: replace(left, topic=right.topic, partition=right.partition, offset=right.offset),
@@ -136,50 +137,50 @@ def swapped(recording: Recording, left: Record, right: Record) -> Recording:
     return replace(recording, records=tuple(moved.get(record, record) for record in recording.records))
 
 
-def committed_at(recording: Recording, place: Place, offset: int | None) -> Recording:
-    """The group committed another offset, or none."""
-    rest = {where: known for where, known in recording.committed.items() if where != place}
-    return replace(recording, committed=rest if offset is None else {**rest, place: offset})
+def committed_at(recording: Recording, partition: TopicPartitionKey, offset: int | None) -> Recording:
+    """The group has committed another offset, or none."""
+    rest = {key: known for key, known in recording.committed.items() if key != partition}
+    return replace(recording, committed=rest if offset is None else {**rest, partition: offset})
 
 
-# mutations of the first record that is found
+# mutations of the first matching record
 
 
 def drop(topic: str, order: str, holds: str = "") -> Mutation:
-    """It is missing."""
-    return lambda good: without(good, one(good, topic, order, holds))
+    """The record is missing."""
+    return lambda good: without(good, first_record(good, topic, order, holds))
 
 
-def double(topic: str, order: str, holds: str = "") -> Mutation:
-    """It is there twice."""
-    return lambda good: also(good, one(good, topic, order, holds))
+def duplicate(topic: str, order: str, holds: str = "") -> Mutation:
+    """The record exists twice."""
+    return lambda good: appended(good, first_record(good, topic, order, holds))
 
 
-def remake(topic: str, order: str, holds: str, change: Edit) -> Mutation:
-    """It is another record."""
+def edit_record(topic: str, order: str, holds: str, change: Edit) -> Mutation:
+    """The record is changed."""
 
     def mutate(good: Recording) -> Recording:
-        record = one(good, topic, order, holds)
-        return instead(good, record, change(record))
+        record = first_record(good, topic, order, holds)
+        return replaced(good, record, change(record))
 
     return mutate
 
 
 def edit(topic: str, order: str, holds: str, change: Change) -> Mutation:
-    """Its JSON is changed."""
-    return remake(topic, order, holds, lambda record: valued(record, change))
+    """The record's JSON value is changed."""
+    return edit_record(topic, order, holds, lambda record: with_json(record, change))
 
 
-def label(topic: str, order: str, holds: str, name: str, value: str | None) -> Mutation:
-    """It has another header, or lacks it."""
-    return remake(topic, order, holds, lambda record: header(record, name, value))
+def edit_header(topic: str, order: str, holds: str, name: str, value: str | None) -> Mutation:
+    """A header of the record is changed, or missing if `value` is None."""
+    return edit_record(topic, order, holds, lambda record: with_header(record, name, value))
 
 
 def move(topic: str, order: str, holds: str = "") -> Mutation:
-    """It lies in another partition."""
+    """The record is in a wrong partition."""
 
     def mutate(good: Recording) -> Recording:
-        record = one(good, topic, order, holds)
-        return also(without(good, record), replace(record, partition=elsewhere(record)))
+        record = first_record(good, topic, order, holds)
+        return appended(without(good, record), replace(record, partition=wrong_partition(record)))
 
     return mutate

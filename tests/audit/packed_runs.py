@@ -1,47 +1,49 @@
-"""Good runs of the later version: reservation and payment in parallel, packing, shipping as the pivot, a notice."""
+"""Good runs of version 2: reservation and payment in parallel, then packing, shipping (the pivot) and a notice."""
 
+from tests.audit.case import Case
 from tests.audit.events import (
     COMPLETED,
     IGNORED,
     STARTED,
-    ask,
-    cancel,
-    refuse_cancel,
-    refuse_operation,
+    because,
+    cancel_refused,
+    cancel_requested,
+    compensate,
+    operation_refused,
+    request,
+    request_undo,
+    retry_or_skip,
     rolled_back,
-    see_to,
+    step_was,
     stuck,
-    turn,
-    undo,
     undo_was,
-    was,
-    why,
 )
-from tests.audit.scribe import Case
 
 
 def until_both(case: Case) -> None:
-    """Both parallel steps are done, the later one first; packing is asked for."""
-    case.decide(case.place(), STARTED, ask("reservation"), ask("payment"))
-    case.decide(case.reply("payment.charged", "payment:do"), was("succeeded", "payment"))
-    case.decide(case.reply("reservation.reserved", "reservation:do"), was("succeeded", "reservation"), ask("packing"))
+    """Both parallel steps are done, the second one first; packing is in flight."""
+    case.decide(case.place(), STARTED, request("reservation"), request("payment"))
+    case.decide(case.reply("payment.charged", "payment:do"), step_was("succeeded", "payment"))
+    case.decide(
+        case.reply("reservation.reserved", "reservation:do"), step_was("succeeded", "reservation"), request("packing")
+    )
 
 
 def until_shipping(case: Case) -> None:
-    """Packed; shipping is asked for."""
+    """Packed; shipping is in flight."""
     until_both(case)
-    case.decide(case.reply("packing.packed", "packing:do"), was("succeeded", "packing"), ask("shipping"))
+    case.decide(case.reply("packing.packed", "packing:do"), step_was("succeeded", "packing"), request("shipping"))
 
 
-def until_lost(case: Case) -> None:
-    """Shipping gives no answer: it can't be undone, so the saga is stuck in it."""
+def until_shipping_stuck(case: Case) -> None:
+    """Shipping times out; it can't be undone, so it is stuck."""
     until_shipping(case)
-    case.decide(case.at("shipping:do:1:timeout"), was("timed_out", "shipping"), ask("shipping", 2))
-    case.decide(case.at("shipping:do:2:timeout"), was("timed_out", "shipping", 2), stuck("shipping", 2))
+    case.decide(case.due("shipping:do:1:timeout"), step_was("timed_out", "shipping"), request("shipping", 2))
+    case.decide(case.due("shipping:do:2:timeout"), step_was("timed_out", "shipping", 2), stuck("shipping", 2))
 
 
 def both_undone(case: Case, *, reason: str = "no", step: str = "shipping", requested: bool = False) -> None:
-    """The parallel steps are undone in parallel, the first one last."""
+    """Both parallel steps are undone, the first one last."""
     case.decide(case.reply("payment.refunded", "payment:undo"), undo_was("succeeded", "payment"))
     done = case.reply("reservation.released", "reservation:undo")
     end = rolled_back(step, reason=reason, requested=requested)
@@ -49,162 +51,167 @@ def both_undone(case: Case, *, reason: str = "no", step: str = "shipping", reque
 
 
 def unpacked(case: Case) -> None:
-    """What was packed is unpacked, and then both parallel steps may be undone."""
+    """Packing is undone; then the undos of both parallel steps are in flight."""
     done = case.reply("packing.unpacked", "packing:undo")
-    case.decide(done, undo_was("succeeded", "packing"), undo("reservation"), undo("payment"))
+    case.decide(done, undo_was("succeeded", "packing"), request_undo("reservation"), request_undo("payment"))
 
 
-def told(case: Case, attempt: int = 1) -> None:
+def notified(case: Case, attempt: int = 1) -> None:
     """The notice is sent."""
     done = case.reply("notice.sent", "notice:do", attempt)
-    case.decide(done, was("succeeded", "notice", attempt), COMPLETED)
+    case.decide(done, step_was("succeeded", "notice", attempt), COMPLETED)
 
 
 def shipped(case: Case) -> None:
-    """Everything is done; a cancel comes when shipping was asked for, and is refused, like an operator's wish."""
+    """Completed; a cancel and a compensate that come while shipping is in flight are refused."""
     until_shipping(case)
-    case.decide(case.wish("order.cancel"), refuse_cancel("it can't be undone any more"))
-    case.decide(case.wish("saga.compensate"), refuse_operation("it can't be undone any more"))
-    case.decide(case.reply("shipping.shipped", "shipping:do"), was("succeeded", "shipping"), ask("notice"))
-    told(case)
+    case.decide(case.submit("order.cancel"), cancel_refused("it can't be undone any more"))
+    case.decide(case.submit("saga.compensate"), operation_refused("it can't be undone any more"))
+    case.decide(case.reply("shipping.shipped", "shipping:do"), step_was("succeeded", "shipping"), request("notice"))
+    notified(case)
 
 
 def unshippable(case: Case) -> None:
-    """Shipping is refused: packing is undone, then both parallel steps."""
+    """Shipping is refused; packing is undone, then both parallel steps."""
     until_shipping(case)
-    no = case.reply("shipping.refused", "shipping:do")
-    case.decide(no, was("refused", "shipping", because=why("shipping")), undo("packing"))
+    refusal = case.reply("shipping.refused", "shipping:do")
+    case.decide(refusal, step_was("refused", "shipping", because=because("shipping")), request_undo("packing"))
     unpacked(case)
     both_undone(case)
 
 
-def lost(case: Case) -> None:
-    """Stuck in shipping; an operator has it asked for again, and then it is done."""
-    until_lost(case)
-    case.decide(case.wish("saga.retry"), see_to("shipping"), ask("shipping", 3))
+def shipping_retried(case: Case) -> None:
+    """Shipping is stuck; an operator retries it, and it succeeds."""
+    until_shipping_stuck(case)
+    case.decide(case.submit("saga.retry"), retry_or_skip("shipping"), request("shipping", 3))
     done = case.reply("shipping.shipped", "shipping:do", 3)
-    case.decide(done, was("succeeded", "shipping", 3), ask("notice"))
-    told(case)
+    case.decide(done, step_was("succeeded", "shipping", 3), request("notice"))
+    notified(case)
 
 
-def found(case: Case) -> None:
-    """Stuck in shipping, whose answer then comes late and still counts."""
-    until_lost(case)
-    case.decide(case.reply("shipping.shipped", "shipping:do"), was("succeeded", "shipping"), ask("notice"))
-    told(case)
+def shipping_replied_late(case: Case) -> None:
+    """Shipping is stuck; its late reply still counts."""
+    until_shipping_stuck(case)
+    case.decide(case.reply("shipping.shipped", "shipping:do"), step_was("succeeded", "shipping"), request("notice"))
+    notified(case)
 
 
-def shipped_by_hand(case: Case) -> None:
-    """Stuck in shipping, which an operator takes as done: there is no result of it in what follows."""
-    until_lost(case)
-    case.decide(case.wish("saga.skip"), see_to("shipping"), ask("notice"))
-    told(case)
+def shipping_skipped(case: Case) -> None:
+    """Shipping is stuck; an operator skips it, so later records have no result of it."""
+    until_shipping_stuck(case)
+    case.decide(case.submit("saga.skip"), retry_or_skip("shipping"), request("notice"))
+    notified(case)
 
 
-def never_shipped(case: Case) -> None:
-    """Stuck in shipping, which an operator takes as never done: all else is undone."""
-    until_lost(case)
-    case.decide(case.wish("saga.compensate"), turn("shipping"), undo("packing"))
+def compensated_by_operator(case: Case) -> None:
+    """Shipping is stuck; an operator has the saga compensate: shipping counts as never done, the rest is undone."""
+    until_shipping_stuck(case)
+    case.decide(case.submit("saga.compensate"), compensate("shipping"), request_undo("packing"))
     unpacked(case)
     both_undone(case, requested=True)
 
 
-def untold(case: Case) -> None:
-    """The notice can't be sent: past the pivot the saga only goes forward, so it is stuck."""
+def notice_stuck(case: Case) -> None:
+    """The notice fails for good; past the pivot the saga can't compensate, so the notice is stuck."""
     until_shipping(case)
-    case.decide(case.reply("shipping.shipped", "shipping:do"), was("succeeded", "shipping"), ask("notice"))
+    case.decide(case.reply("shipping.shipped", "shipping:do"), step_was("succeeded", "shipping"), request("notice"))
     failed = case.reply("notice.failed", "notice:do")
-    case.decide(failed, was("failed", "notice", retry_due_ms=300))
-    case.decide(case.at("notice:do:1:pause"), ask("notice", 2))
+    case.decide(failed, step_was("failed", "notice", retry_due_ms=300))
+    case.decide(case.due("notice:do:1:pause"), request("notice", 2))
     failed = case.reply("notice.failed", "notice:do", 2, retryable=False)
-    case.decide(failed, was("failed", "notice", 2), stuck("notice", 2, reason="down"))
+    case.decide(failed, step_was("failed", "notice", 2), stuck("notice", 2, reason="down"))
 
 
-def half_declined(case: Case) -> None:
-    """The payment is declined while the reservation is open: it may have been made, and is released."""
-    case.decide(case.place(), STARTED, ask("reservation"), ask("payment"))
-    no = case.reply("payment.declined", "payment:do")
-    case.decide(no, was("refused", "payment", because=why("payment")), undo("reservation"))
+def declined_in_parallel(case: Case) -> None:
+    """The payment is declined while the reservation is in flight; as it may have been made, it is released."""
+    case.decide(case.place(), STARTED, request("reservation"), request("payment"))
+    refusal = case.reply("payment.declined", "payment:do")
+    case.decide(refusal, step_was("refused", "payment", because=because("payment")), request_undo("reservation"))
     case.decide(case.reply("reservation.reserved", "reservation:do"), IGNORED)
     done = case.reply("reservation.released", "reservation:undo")
     case.decide(done, undo_was("succeeded", "reservation"), rolled_back("payment"))
 
 
-def too_late(case: Case) -> None:
-    """At the deadline the payment was asked for, and the reservation still waits for room."""
-    case.decide(case.place(), STARTED, ask("payment"))
+def deadline_passed(case: Case) -> None:
+    """At the deadline the payment is in flight, and the reservation is still queued."""
+    case.decide(case.place(), STARTED, request("payment"))
     for attempt in range(1, 5):
-        again = ask("payment", attempt + 1)
-        case.decide(case.at(f"payment:do:{attempt}:timeout"), was("timed_out", "payment", attempt), again)
+        again = request("payment", attempt + 1)
+        case.decide(case.due(f"payment:do:{attempt}:timeout"), step_was("timed_out", "payment", attempt), again)
     reason = "the order's deadline has passed"
-    over = was("timed_out", "payment", 5, because=why("payment", reason=reason))
-    case.decide(case.at("deadline", "payment:do:5"), over, undo("payment"))
+    timed_out = step_was("timed_out", "payment", 5, because=because("payment", reason=reason))
+    case.decide(case.due("deadline", "payment:do:5"), timed_out, request_undo("payment"))
     done = case.reply("payment.refunded", "payment:undo")
     case.decide(done, undo_was("succeeded", "payment"), rolled_back("payment", reason=reason))
 
 
-def never_begun(case: Case) -> None:
-    """At the deadline nothing was asked for, as there was no room."""
+def deadline_while_queued(case: Case) -> None:
+    """At the deadline nothing is requested yet, for lack of capacity."""
     case.decide(case.place(), STARTED)
     reason = "the order's deadline has passed"
-    over = was("timed_out", "reservation", 0, because=why("reservation", reason=reason))
-    case.decide(case.at("deadline", "reservation:do:0"), over, rolled_back("reservation", reason=reason))
+    timed_out = step_was("timed_out", "reservation", 0, because=because("reservation", reason=reason))
+    case.decide(case.due("deadline", "reservation:do:0"), timed_out, rolled_back("reservation", reason=reason))
 
 
-def never_packed(case: Case) -> None:
-    """At the deadline packing still waited for room; so do the undos of what was done before it, for a while."""
-    case.decide(case.place(), STARTED, ask("reservation"), ask("payment"))
-    case.decide(case.reply("reservation.reserved", "reservation:do"), was("succeeded", "reservation"))
-    case.decide(case.reply("payment.charged", "payment:do"), was("succeeded", "payment"))
+def deadline_before_packing(case: Case) -> None:
+    """At the deadline packing is still queued; the undo of the reservation is queued for a while too."""
+    case.decide(case.place(), STARTED, request("reservation"), request("payment"))
+    case.decide(case.reply("reservation.reserved", "reservation:do"), step_was("succeeded", "reservation"))
+    case.decide(case.reply("payment.charged", "payment:do"), step_was("succeeded", "payment"))
     reason = "the order's deadline has passed"
-    over = was("timed_out", "packing", 0, because=why("packing", reason=reason))
-    case.decide(case.at("deadline", "packing:do:0"), over, undo("payment"))
-    case.decide(case.at("reservation:undo:0:room"), undo("reservation"))
+    timed_out = step_was("timed_out", "packing", 0, because=because("packing", reason=reason))
+    case.decide(case.due("deadline", "packing:do:0"), timed_out, request_undo("payment"))
+    case.decide(case.due("reservation:undo:0:room"), request_undo("reservation"))
     both_undone(case, reason=reason, step="packing")
 
 
-def crowded(case: Case) -> None:
-    """No participant has room: every step waits, those too that nothing comes before."""
+def all_queued(case: Case) -> None:
+    """No participant has capacity: every step is queued, the first ones too."""
     case.decide(case.place(), STARTED)
-    case.decide(case.at("payment:do:0:room"), ask("payment"))
-    case.decide(case.at("reservation:do:0:room"), ask("reservation"))
-    case.decide(case.at("payment:do:1:timeout"), was("timed_out", "payment"), ask("payment", 2))
-    case.decide(case.reply("payment.charged", "payment:do", 2), was("succeeded", "payment", 2))
-    case.decide(case.reply("reservation.reserved", "reservation:do"), was("succeeded", "reservation"))
-    case.decide(case.at("packing:do:0:room"), ask("packing"))
-    case.decide(case.reply("packing.packed", "packing:do"), was("succeeded", "packing"))
-    case.decide(case.at("shipping:do:0:room"), ask("shipping"))
-    case.decide(case.reply("shipping.shipped", "shipping:do"), was("succeeded", "shipping"))
-    case.decide(case.at("notice:do:0:room"), ask("notice"))
-    told(case)
+    case.decide(case.due("payment:do:0:room"), request("payment"))
+    case.decide(case.due("reservation:do:0:room"), request("reservation"))
+    case.decide(case.due("payment:do:1:timeout"), step_was("timed_out", "payment"), request("payment", 2))
+    case.decide(case.reply("payment.charged", "payment:do", 2), step_was("succeeded", "payment", 2))
+    case.decide(case.reply("reservation.reserved", "reservation:do"), step_was("succeeded", "reservation"))
+    case.decide(case.due("packing:do:0:room"), request("packing"))
+    case.decide(case.reply("packing.packed", "packing:do"), step_was("succeeded", "packing"))
+    case.decide(case.due("shipping:do:0:room"), request("shipping"))
+    case.decide(case.reply("shipping.shipped", "shipping:do"), step_was("succeeded", "shipping"))
+    case.decide(case.due("notice:do:0:room"), request("notice"))
+    notified(case)
 
 
 def until_both_stuck(case: Case) -> None:
-    """Cancelled; neither parallel step can be undone."""
-    case.decide(case.place(), STARTED, ask("reservation"), ask("payment"))
-    case.decide(case.wish("order.cancel"), cancel("reservation"), undo("reservation"), undo("payment"))
+    """Cancelled; the undos of both parallel steps fail for good and are stuck."""
+    case.decide(case.place(), STARTED, request("reservation"), request("payment"))
+    case.decide(
+        case.submit("order.cancel"),
+        cancel_requested("reservation"),
+        request_undo("reservation"),
+        request_undo("payment"),
+    )
     for step in ("payment", "reservation"):
         failed = case.reply(f"{step}.failed", f"{step}:undo", retryable=False)
         case.decide(failed, undo_was("failed", step), stuck(step, reason="down"))
 
 
-def one_by_one(case: Case) -> None:
-    """Two undos are stuck: nobody skips both at once; one is asked for again, and each is then done by hand."""
+def undos_skipped_singly(case: Case) -> None:
+    """Two undos are stuck; a skip of both is refused, one is retried in vain, and each is skipped by name or alone."""
     until_both_stuck(case)
-    case.decide(case.wish("saga.skip"), refuse_operation("needs the name of one step"))
-    case.decide(case.wish("saga.skip", 2, step="packing"), refuse_operation("needs packing to be stuck"))
-    case.decide(case.wish("saga.retry", step="payment"), see_to("payment"), undo("payment", 2))
-    case.decide(case.wish("saga.skip", 3, step="reservation"), see_to("reservation"))
+    case.decide(case.submit("saga.skip"), operation_refused("needs the name of one step"))
+    case.decide(case.submit("saga.skip", 2, step="packing"), operation_refused("needs packing to be stuck"))
+    case.decide(case.submit("saga.retry", step="payment"), retry_or_skip("payment"), request_undo("payment", 2))
+    case.decide(case.submit("saga.skip", 3, step="reservation"), retry_or_skip("reservation"))
     failed = case.reply("payment.failed", "payment:undo", 2, retryable=False)
     case.decide(failed, undo_was("failed", "payment", 2), stuck("payment", 2, reason="down"))
-    case.decide(case.wish("saga.skip", 4), see_to("payment"), rolled_back("reservation", requested=True))
+    case.decide(case.submit("saga.skip", 4), retry_or_skip("payment"), rolled_back("reservation", requested=True))
 
 
-def both_at_once(case: Case) -> None:
-    """Two undos are stuck, and one retry has both asked for again."""
+def both_undos_retried(case: Case) -> None:
+    """Two undos are stuck; one retry without a step retries both."""
     until_both_stuck(case)
-    both = see_to("reservation", "payment")
-    case.decide(case.wish("saga.retry"), both, undo("reservation", 2), undo("payment", 2))
+    both = retry_or_skip("reservation", "payment")
+    case.decide(case.submit("saga.retry"), both, request_undo("reservation", 2), request_undo("payment", 2))
     case.decide(case.reply("payment.refunded", "payment:undo", 2), undo_was("succeeded", "payment", 2))
     done = case.reply("reservation.released", "reservation:undo", 2)
     end = rolled_back("reservation", requested=True)
@@ -212,17 +219,18 @@ def both_at_once(case: Case) -> None:
 
 
 def cancelled_packing(case: Case) -> None:
-    """Cancelled while packing is open; the undo of the payment gets stuck beside the release, and is done by hand."""
+    """Cancelled while packing is in flight; the refund is stuck beside the release, and is skipped."""
     until_both(case)
-    case.decide(case.wish("order.cancel"), cancel("packing"), undo("packing"))
+    case.decide(case.submit("order.cancel"), cancel_requested("packing"), request_undo("packing"))
     unpacked(case)
     failed = case.reply("payment.failed", "payment:undo", retryable=False)
     case.decide(failed, undo_was("failed", "payment"), stuck("payment", reason="down"))
     case.decide(case.reply("reservation.released", "reservation:undo"), undo_was("succeeded", "reservation"))
-    case.decide(case.wish("saga.skip"), see_to("payment"), rolled_back("packing", requested=True))
+    case.decide(case.submit("saga.skip"), retry_or_skip("payment"), rolled_back("packing", requested=True))
 
 
-WAYS = (
-    shipped, unshippable, lost, found, shipped_by_hand, never_shipped, untold, half_declined, too_late, never_begun,
-    cancelled_packing, never_packed, crowded, one_by_one, both_at_once,
+SCENARIOS = (
+    shipped, unshippable, shipping_retried, shipping_replied_late, shipping_skipped, compensated_by_operator,
+    notice_stuck, declined_in_parallel, deadline_passed, deadline_while_queued, cancelled_packing,
+    deadline_before_packing, all_queued, undos_skipped_singly, both_undos_retried,
 )  # fmt: skip

@@ -1,31 +1,31 @@
-"""The sagas whose runs are judged here: the order saga of the contract, and a later version of it with more steps."""
+"""The sagas of the audit tests: the order saga of the contract, and a later version with more steps."""
 
 from dataclasses import replace
 
-from app.audit.terms import Ask, Plan, Step, Terms
+from app.audit.spec import CommandSpec, SagaSpec, StepSpec, VersionSpec
 from app.saga import definition
 from app.saga.definition import Command, Saga
 from app.saga.versions import Versions
 from topologies.order import ORDER, PAYMENT, RESERVATION
 
-# what the contract says of the order saga
+# the order saga, as the contract describes it
 
-CONTRACT = Plan(
+CONTRACT = VersionSpec(
     (
-        Step(
+        StepSpec(
             name="reservation",
-            do=Ask("reservation.reserve", ("lines",)),
-            undo=Ask("reservation.release", (), ("reservation_id",)),
+            do=CommandSpec("reservation.reserve", ("lines",)),
+            undo=CommandSpec("reservation.release", (), ("reservation_id",)),
             succeeded="reservation.reserved",
             refused="reservation.rejected",
             undone="reservation.released",
             failed="reservation.failed",
             result="reservation_id",
         ),
-        Step(
+        StepSpec(
             name="payment",
-            do=Ask("payment.charge", ("customer_id", "total")),
-            undo=Ask("payment.refund", ("total",), ("payment_id",)),
+            do=CommandSpec("payment.charge", ("customer_id", "total")),
+            undo=CommandSpec("payment.refund", ("total",), ("payment_id",)),
             succeeded="payment.charged",
             refused="payment.declined",
             undone="payment.refunded",
@@ -36,13 +36,13 @@ CONTRACT = Plan(
     )
 )
 
-# a version in which both run in parallel; packing, which can be undone; shipping, which can't; and a notice
+# version 2: both steps in parallel, then packing (with undo), shipping (pivot without undo), and a notice
 
 _FIRST = frozenset(("reservation", "payment"))
-PACKING = Step(
+PACKING = StepSpec(
     name="packing",
-    do=Ask("packing.pack", ("lines",), ("reservation_id",)),
-    undo=Ask("packing.unpack", (), ("packing_id",)),
+    do=CommandSpec("packing.pack", ("lines",), ("reservation_id",)),
+    undo=CommandSpec("packing.unpack", (), ("packing_id",)),
     succeeded="packing.packed",
     refused="packing.refused",
     undone="packing.unpacked",
@@ -50,9 +50,9 @@ PACKING = Step(
     result="packing_id",
     needs=_FIRST,
 )
-SHIPPING = Step(
+SHIPPING = StepSpec(
     name="shipping",
-    do=Ask("shipping.ship", ("customer_id",), ("packing_id",)),
+    do=CommandSpec("shipping.ship", ("customer_id",), ("packing_id",)),
     undo=None,
     succeeded="shipping.shipped",
     refused="shipping.refused",
@@ -62,9 +62,9 @@ SHIPPING = Step(
     kind="pivot",
     needs=_FIRST | {"packing"},
 )
-NOTICE = Step(
+NOTICE = StepSpec(
     name="notice",
-    do=Ask("notice.send", ("customer_id",), ("shipping_id",)),
+    do=CommandSpec("notice.send", ("customer_id",), ("shipping_id",)),
     undo=None,
     succeeded="notice.sent",
     refused=None,
@@ -74,12 +74,12 @@ NOTICE = Step(
     kind="retriable",
     needs=_FIRST | {"packing", "shipping"},
 )
-PACKED = Plan((*(replace(step, needs=frozenset()) for step in CONTRACT.steps), PACKING, SHIPPING, NOTICE))
+PACKED = VersionSpec((*(replace(step, needs=frozenset()) for step in CONTRACT.steps), PACKING, SHIPPING, NOTICE))
 
-ORDER_TERMS = Terms("order", {1: CONTRACT})
-TERMS = Terms("order", {1: CONTRACT, 2: PACKED})
+ORDER_SPEC = SagaSpec("order", {1: CONTRACT})
+SPEC = SagaSpec("order", {1: CONTRACT, 2: PACKED})
 
-# the same as definitions, as an author writes them
+# the same steps, as the author of a definition writes them
 
 PACKED_ORDER = Saga(
     "order",
@@ -118,4 +118,4 @@ PACKED_ORDER = Saga(
     ),
     deadline_ms=definition.DAY_MS,
 )
-BOTH = Versions((ORDER, PACKED_ORDER))
+BOTH_VERSIONS = Versions((ORDER, PACKED_ORDER))

@@ -1,0 +1,1 @@
+"""Histories: the lives of an order id, saga versions, and sagas that stop before their end."""

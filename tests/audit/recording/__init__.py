@@ -1,0 +1,1 @@
+"""Recordings: read from Kafka, and kept as files."""

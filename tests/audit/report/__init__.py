@@ -1,0 +1,1 @@
+"""The report: totals, and their text."""

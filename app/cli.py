@@ -1,4 +1,4 @@
-"""The `saga` command: every part's commands under one roof."""
+"""The `saga` command: joins the commands of all rooms, and turns expected errors into a sentence and an exit code."""
 
 import os
 import sys
@@ -14,36 +14,38 @@ from app import runner
 from app.audit.cli import app as audit
 from app.demo.cli import demo
 from app.devkafka.cli import app as kafka
-from app.engine import admin
-from app.engine.errors import Refused, Stopped
-from app.engine.trial import try_out
+from app.engine.errors import EngineStopped, NeedsOperator
+from app.engine.kafka import topics_admin
+from app.engine.kafka.permission_probe import try_out
 from app.operators.cli import app as operators
 from app.ops import logs
 from app.ops.metrics import CannotServe
 from app.ops.settings import Settings, WrongSetting, load
 from app.saga.versions import Versions
 from app.samples.cli import app as samples
+from app.wire.acls import Acls
 from app.wire.cli import app as wire
-from app.wire.rights import Rights
 from app.wire.topics import Topics
 
-_TOLD = (Stopped, WrongSetting, CannotServe, KafkaException, KeyboardInterrupt)
-UNUSABLE = 2  # exit code: a setting or topic must be changed first
+_EXPECTED_ERRORS = (EngineStopped, WrongSetting, CannotServe, KafkaException, KeyboardInterrupt)
+UNUSABLE = 2  # exit code: a person must change a setting, a topic or a permission first
 ENDED = 1  # exit code: start it again
 
 
 def command(sagas: Mapping[str, Versions], draw: runner.Draw) -> typer.Typer:
-    """The command for these sagas, by name, and the topology that runs them."""
+    """The `saga` command for these sagas, by name; `draw` builds the topology that `saga run` runs."""
     top = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=_HELP)
 
     @top.callback()
-    def given(
+    def choose_saga(
         context: typer.Context,
         definition: Annotated[
-            str, typer.Option(envvar="SAGA_DEFINITION", help=f"Which saga: {' or '.join(sagas)}.")
+            str, typer.Option(envvar="SAGA_DEFINITION", help=f"The saga to use: {' or '.join(sagas)}.")
         ] = next(iter(sagas)),
     ) -> None:
-        with _told():
+        if context.invoked_subcommand == "run":
+            logs.configure("INFO")  # until the settings are read, so that their errors are log lines too
+        with _exit_with_sentence():
             if definition not in sagas:
                 raise WrongSetting(f"SAGA_DEFINITION is wrong: there is no {definition}, but {' or '.join(sagas)}")
         os.environ["SAGA_DEFINITION"] = definition  # also for the processes that the demo starts
@@ -66,8 +68,8 @@ _HELP = "Drives orders to completed or rolled back, exactly once, over Kafka."
 
 def _run(draw: runner.Draw) -> Callable[[typer.Context], None]:
     def run(context: typer.Context) -> None:
-        """Run one pod of the orchestrator until SIGTERM or Ctrl-C. `saga settings` shows what it can be told."""
-        with _told():
+        """Run one pod of the orchestrator until SIGTERM or Ctrl-C; `saga settings` lists what can be set."""
+        with _exit_with_sentence():
             settings = load()
             logs.configure(settings.log_level)
             runner.run(settings, context.obj, draw)
@@ -76,29 +78,30 @@ def _run(draw: runner.Draw) -> Callable[[typer.Context], None]:
 
 
 def _settings() -> None:
-    """Show every setting: what it is for, and what it is now."""
-    with _told():
+    """Show every setting with its value and its meaning."""
+    with _exit_with_sentence():
         settings = load()
     for name, field in Settings.model_fields.items():
         typer.echo(f"SAGA_{name.upper()}={getattr(settings, name)}\n    {field.description}")
 
 
 def _topics() -> typer.Typer:
-    topics = typer.Typer(no_args_is_help=True, help="The saga's topics on the brokers.")
+    topics = typer.Typer(no_args_is_help=True, help="Create or check the saga's topics; print the ACLs they need.")
 
     @topics.command()
     def create(
         context: typer.Context,
         partitions: Annotated[
-            int, typer.Option(min=1, help="Of every topic, for life: the most pods there can ever be.")
+            int,
+            typer.Option(min=1, help="Partitions of every topic, for good; the most pods that can work at once."),
         ] = 12,
-        replicas: Annotated[int, typer.Option(min=1, help="Of every topic; 3 in production.")] = 1,
+        replicas: Annotated[int, typer.Option(min=1, help="Replicas of every topic; 3 in production.")] = 1,
     ) -> None:
-        """Make the topics that are missing. What is there stays as it is."""
-        with _told():
+        """Create the topics that are missing. Existing topics stay as they are."""
+        with _exit_with_sentence():
             settings = load()
-            client, of_saga = runner.clients(settings).plain(), Topics(context.obj, settings.topic_prefix)
-            made, there = admin.create(client, of_saga, partitions, replicas, local=settings.local)
+            client, of_saga = runner.client_config(settings).common(), Topics(context.obj, settings.topic_prefix)
+            made, there = topics_admin.create(client, of_saga, partitions, replicas, local=settings.local)
             for name in made:
                 typer.echo(f"made   {name}")
             for name in there:
@@ -107,11 +110,11 @@ def _topics() -> typer.Typer:
     @topics.command()
     def check(context: typer.Context) -> None:
         """Check brokers, permissions and topics as `saga run` does when it starts."""
-        with _told():
+        with _exit_with_sentence():
             settings = load()
-            clients, of_saga = runner.clients(settings), Topics(context.obj, settings.topic_prefix)
-            partitions = admin.check(clients.plain(), of_saga, settings.min_replication, local=settings.local)
-            try_out(clients, Rights(of_saga, settings.group_id))
+            clients, of_saga = runner.client_config(settings), Topics(context.obj, settings.topic_prefix)
+            partitions = topics_admin.check(clients.common(), of_saga, settings.min_replication, local=settings.local)
+            try_out(clients, Acls(of_saga, settings.group_id))
             typer.echo(f"{len(of_saga.all)} topics of {partitions} partitions are as they should be")
 
     topics.command("acls")(_acls)
@@ -120,39 +123,43 @@ def _topics() -> typer.Typer:
 
 def _acls(
     context: typer.Context,
-    user: Annotated[str, typer.Option(help="Who is granted them, as brokers know it.")],
+    user: Annotated[str, typer.Option(help="The principal's name, without `User:`.")],
     role: Annotated[
-        str, typer.Option(help="A step's name for its service, shop, operator or auditor.")
+        str, typer.Option(help="orchestrator, shop, operator, auditor, or a step's name for its participant.")
     ] = "orchestrator",
 ) -> None:
-    """Print the least permissions that a part needs, as commands for `kafka-acls.sh`."""
-    with _told():
+    """Print the least permissions of a role, as `kafka-acls.sh` commands."""
+    with _exit_with_sentence():
         settings = load()
-        by_role = Rights(Topics(context.obj, settings.topic_prefix), settings.group_id).by_role
+        by_role = Acls(Topics(context.obj, settings.topic_prefix), settings.group_id).by_role
         if role not in by_role:
             raise WrongSetting(f"there is no role {role}, but {', '.join(by_role)}")
-        for right in by_role[role]:
-            who = quote(f"User:{user}")
-            typer.echo(f'kafka-acls.sh --bootstrap-server "$BROKERS" --add --allow-principal {who} {right.rule}')
+        for acl in by_role[role]:
+            principal = quote(f"User:{user}")
+            typer.echo(f'kafka-acls.sh --bootstrap-server "$BROKERS" --add --allow-principal {principal} {acl.rule}')
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """Says in one sentence why something can't be done, and ends with an exit code that tells which kind it is."""
+def _exit_with_sentence() -> Iterator[None]:
+    """Ends the process with the sentence of an expected error and its exit code: 2 a person must act, 1 start it again.
+
+    The expected error may be the cause of another, as where quixstreams wraps it.
+    """
     try:
         yield
     except (Exception, KeyboardInterrupt) as error:
         cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, _TOLD):
+        while cause is not None and not isinstance(cause, _EXPECTED_ERRORS):
             cause = cause.__cause__
         if cause is None:
             raise
-        _end(cause)
+        _exit(cause)
 
 
-def _end(cause: BaseException) -> NoReturn:
+def _exit(cause: BaseException) -> NoReturn:
     """Ends the process at once: a commit that hangs on its own thread must not hold it."""
-    said = cause.args[0].str() if isinstance(cause, KafkaException) else str(cause) or "interrupted"
+    sentence = cause.args[0].str() if isinstance(cause, KafkaException) else str(cause) or "interrupted"
+    exit_code = UNUSABLE if isinstance(cause, NeedsOperator | WrongSetting | CannotServe) else ENDED
     sys.stdout.flush()
-    print(f"saga: {said}", file=sys.stderr, flush=True)
-    os._exit(UNUSABLE if isinstance(cause, Refused | WrongSetting | CannotServe) else ENDED)
+    logs.last_line(sentence, exit_code)
+    os._exit(exit_code)

@@ -1,11 +1,14 @@
-"""What a demo does, as one value."""
+"""The numbers of a run as one value."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """So many orders at a rate (a second), shares of what goes wrong, and when a pod is killed, for how long."""
+    """Orders, their rate per second, shares (0 to 1) of injected faults, and when and how long a pod is down.
+
+    `kill_at` is the share of orders placed when the pod is killed. `slow_ms` are the bounds of a slow reply's delay.
+    """
 
     orders: int = 2000
     rate: float = 100.0

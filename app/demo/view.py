@@ -1,4 +1,4 @@
-"""Shows a run to whoever watches: a live panel on a terminal, plain lines elsewhere."""
+"""Shows the progress of a run: a live panel on a terminal, plain lines elsewhere."""
 
 import time
 from contextlib import AbstractContextManager
@@ -14,11 +14,11 @@ from rich.table import Table
 from app.demo.watch import Seen
 
 _LINE_SECONDS = 5.0
-_LAST = ("going back", "stuck", "rolled back", "completed")
+_LAST_ROWS = ("rolling back", "stuck", "rolled back", "completed")
 
 
 class View(AbstractContextManager["View"]):
-    """Progress of a run of so many orders. `say` adds a line that stays."""
+    """The progress of a run of so many orders: `show` replaces it, `say` adds a line that stays."""
 
     def __init__(self, console: Console, orders: int) -> None:
         self._console = console
@@ -39,11 +39,11 @@ class View(AbstractContextManager["View"]):
             self._live.stop()
 
     def say(self, line: str) -> None:
-        """A line that stays, with the seconds since the beginning."""
+        """Prints a line that stays, with the seconds since the start."""
         self._console.print(f"{time.monotonic() - self._begin:6.1f} s  {line}", highlight=False, soft_wrap=True)
 
     def show(self, seen: Seen, placed: int, lag: int, pods: dict[str, bool]) -> None:
-        """The state of things now."""
+        """Shows the current progress: on a terminal at once, elsewhere as a line every 5 s; `pods` maps names to up."""
         if self._live is not None:
             self._live.update(self._panel(seen, placed, lag, pods))
         elif time.monotonic() - self._last_line >= _LINE_SECONDS:
@@ -55,7 +55,7 @@ class View(AbstractContextManager["View"]):
         grid.add_column(justify="right", style="dim")
         grid.add_column(justify="right")
         grid.add_column()
-        for state in (*sorted(seen.states.keys() - set(_LAST)), *_LAST):
+        for state in (*sorted(seen.states.keys() - set(_LAST_ROWS)), *_LAST_ROWS):
             count = seen.states.get(state, 0)
             bar = ProgressBar(total=self._orders, completed=count, width=40, complete_style=_colour(state))
             grid.add_row(state, f"{count:,}", bar)
@@ -81,4 +81,4 @@ def _line(seen: Seen, placed: int, lag: int) -> str:
 
 
 def _colour(state: str) -> str:
-    return {"completed": "green", "rolled back": "yellow", "stuck": "red", "going back": "magenta"}.get(state, "cyan")
+    return {"completed": "green", "rolled back": "yellow", "stuck": "red", "rolling back": "magenta"}.get(state, "cyan")

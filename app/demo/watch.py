@@ -1,4 +1,4 @@
-"""Watches a run from the topics: where each saga is, how fast outcomes come, and how far behind the group is."""
+"""Follows a run in the topics: the state of each saga, the rate of outcomes, and the time from order to outcome."""
 
 import time
 from collections import Counter, deque
@@ -13,8 +13,8 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from app.wire.topics import EVENTS, OUTCOMES, Topics
 
 _FINAL = {"order.completed": "completed", "order.rejected": "rejected", "order.cancelled": "cancelled"}
-_MOVES = {
-    "saga.compensation.requested": "going back",
+_STATE_AFTER = {
+    "saga.compensation.requested": "rolling back",
     "saga.completed": "completed",
     "saga.rolled_back": "rolled back",
     "saga.stuck": "stuck",
@@ -25,7 +25,7 @@ _WINDOW_SECONDS = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What can be seen now: sagas by state, finals, finals a second, and milliseconds from placed to final."""
+    """Sagas by state, final outcomes and their rate per second, and milliseconds from placing to final outcome."""
 
     states: dict[str, int]
     ended: int
@@ -35,7 +35,7 @@ class Seen:
 
 
 class Watch:
-    """Reads events and outcomes as they are committed. `placed_at` has the monotonic time of each order's placing."""
+    """Reads committed events and outcomes. `placed_at` has the monotonic time at which each order was placed."""
 
     def __init__(self, client: dict[str, Any], topics: Topics, partitions: int, placed_at: dict[str, float]) -> None:
         self._topics = topics
@@ -56,15 +56,15 @@ class Watch:
         self._consumer.assign([TopicPartition(name, number, 0) for name in names for number in range(partitions)])
 
     def look(self, seconds: float) -> None:
-        """Takes in what comes in so many seconds."""
+        """Reads the records that come within so many seconds."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
-            first = self._consumer.poll(left)  # consume would wait for a whole batch, or for all of the time
+            first = self._consumer.poll(left)  # `consume` alone would wait for a full batch or the whole time
             if first is not None:
                 self._take([first, *self._consumer.consume(_BATCH, 0)])
 
     def seen(self) -> Seen:
-        """What was taken in so far."""
+        """The figures of all records read so far; the rate is that of the last 3 s."""
         now = time.monotonic()
         while self._recent and self._recent[0] < now - _WINDOW_SECONDS:
             self._recent.popleft()
@@ -78,7 +78,7 @@ class Watch:
         )
 
     def close(self) -> None:
-        """Ends the reading."""
+        """Closes the consumer."""
         self._consumer.close()
 
     def _take(self, messages: Iterable[Message]) -> None:
@@ -95,8 +95,8 @@ class Watch:
         for event in decision["events"]:
             if event["type"] == "saga.step.requested":
                 self._state[decision["saga_id"]] = f"awaiting {event['step']}"
-            elif event["type"] in _MOVES:
-                self._state[decision["saga_id"]] = _MOVES[event["type"]]
+            elif event["type"] in _STATE_AFTER:
+                self._state[decision["saga_id"]] = _STATE_AFTER[event["type"]]
 
     def _note_outcome(self, message: Message, now: float) -> None:
         order, kind = (message.key() or b"").decode(), dict(message.headers() or ()).get("ce_type", b"").decode()

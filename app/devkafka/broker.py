@@ -1,4 +1,4 @@
-"""One broker process: started, killed, paused, and asked whether it serves."""
+"""One broker process: starts, kills and pauses it, and asks whether it serves clients."""
 
 import signal
 import socket
@@ -11,14 +11,14 @@ from app.devkafka.errors import DevKafkaError
 from app.devkafka.launcher import Launcher, Process
 from app.devkafka.properties import HOST, Node
 
-READY_LIMIT = 120.0  # seconds; a busy computer took 70
+READY_LIMIT = 120.0  # seconds; on a busy computer a start takes up to 70
 STOP_LIMIT = 30.0  # seconds
-_PORT_PAUSE = 0.05  # seconds between two tries of the port
+_PORT_PAUSE = 0.05  # seconds between two connection attempts
 _LOG_TAIL = 2_000  # characters of the log in an error
 
 
 class Broker:
-    """A broker of a LocalKafka; its data outlives the process.."""
+    """A broker of a LocalKafka; its data outlives its process."""
 
     def __init__(self, node: Node, directory: Path, command: Sequence[str], launcher: Launcher) -> None:
         self.id = node.id
@@ -32,43 +32,43 @@ class Broker:
 
     @property
     def alive(self) -> bool:
-        """Whether its process runs, paused or not."""
+        """Whether the process runs, paused or not."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def pid(self) -> int:
-        """The process id; DevKafkaError when it isn't running."""
+        """The process id; DevKafkaError when the broker isn't running."""
         return self._running().pid
 
     def launch(self) -> None:
-        """Starts the process and returns at once; one that runs goes on."""
+        """Starts the process, unless it runs, and returns at once."""
         if not self.alive:
             self._process = self._launcher.launch(self._command, self.directory, self.log)
 
     def start(self) -> None:
-        """Starts the process and returns when it serves clients; DevKafkaError when it ends or takes over 120 s."""
+        """Starts the process and waits until it serves clients; DevKafkaError when it ends or takes over 120 s."""
         self.launch()
         await_ready([self])
 
     def kill(self) -> None:
-        """SIGKILL; returns when the process is gone."""
+        """Sends SIGKILL, and waits until the process is gone."""
         process = self._running()
         process.kill()
         process.wait()
 
     def terminate(self) -> None:
-        """Asks it to shut down in order, and returns when the process is gone; after 30 s it is killed."""
+        """Sends SIGTERM, and waits until the process is gone; kills it after 30 s."""
         self.ask_to_end()
         self.await_end()
 
     def ask_to_end(self) -> None:
-        """SIGTERM, also to a paused one; returns at once."""
+        """Sends SIGTERM, to a paused process too; returns at once."""
         process = self._running()
         process.terminate()
         process.send_signal(signal.SIGCONT)
 
     def await_end(self) -> None:
-        """Returns when the process is gone; after 30 s it is killed."""
+        """Waits until the process is gone; kills it after 30 s."""
         if self._process is not None:
             try:
                 self._process.wait(STOP_LIMIT)
@@ -77,15 +77,15 @@ class Broker:
                 self._process.wait()
 
     def pause(self) -> None:
-        """SIGSTOP: its connections stay open and nothing answers."""
+        """Sends SIGSTOP: connections stay open, requests get no answer."""
         self._running().send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """SIGCONT: ends a pause."""
+        """Sends SIGCONT, which ends a pause."""
         self._running().send_signal(signal.SIGCONT)
 
     def await_port(self, deadline: float) -> None:
-        """Returns when something accepts connections on its port; DevKafkaError when it ends or at the deadline."""
+        """Waits until its port accepts connections; DevKafkaError when the process ends, or at the deadline."""
         while not _accepts(self._port):
             self.check_alive()
             if time.monotonic() > deadline:
@@ -93,7 +93,7 @@ class Broker:
             time.sleep(_PORT_PAUSE)
 
     def await_metadata(self, others: set[int], deadline: float) -> None:
-        """Returns when it lists all these broker ids as alive; DevKafkaError when it ends or at the deadline."""
+        """Waits until it lists these broker ids as alive; DevKafkaError when the process ends, or at the deadline."""
         from app.devkafka.metadata import lister
 
         listed = lister(self.address)
@@ -103,7 +103,7 @@ class Broker:
                 raise DevKafkaError(f"Kafka broker {self.id} doesn't serve in time.{self._log_tail()}")
 
     def check_alive(self) -> None:
-        """Raises DevKafkaError with the end of its log unless its process runs."""
+        """Raises DevKafkaError, with the end of the log, unless the process runs."""
         if not self.alive:
             code = "none" if self._process is None else self._process.returncode
             raise DevKafkaError(f"Kafka broker {self.id} has ended (exit code {code}).{self._log_tail()}")
@@ -119,7 +119,7 @@ class Broker:
 
 
 def await_ready(brokers: Iterable[Broker]) -> None:
-    """Returns when each of the brokers serves clients and knows all the others; limit 120 s."""
+    """Waits until each of the brokers serves clients and knows all the others; limit 120 s."""
     deadline = time.monotonic() + READY_LIMIT
     expected = list(brokers)
     for broker in expected:

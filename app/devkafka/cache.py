@@ -1,4 +1,4 @@
-"""The installed broker in the user's cache: checked jars and a formatted data directory, made once for all runs."""
+"""The installation in the user's cache: checked jars and a formatted data directory, made once for all runs."""
 
 import fcntl
 import os
@@ -18,7 +18,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """Where all is kept, the Java runtime, the class path in a fixed order, and the data directory nodes start from."""
+    """Its directory, the Java runtime, the class path in a fixed order, and the data directory copied to new nodes."""
 
     home: Path
     java: Path
@@ -27,26 +27,26 @@ class Installation:
 
 
 def cache_directory(environ: Mapping[str, str], jars: tuple[Jar, ...]) -> Path:
-    """Where these jars are kept: under XDG_CACHE_HOME or ~/.cache, a directory of its own for each lock."""
+    """The directory of an installation with these jars, one for each lock, under XDG_CACHE_HOME or ~/.cache."""
     base = environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
     return Path(base).absolute() / "order-saga" / f"kafka-{KAFKA_VERSION}-{lock_id(jars)}"
 
 
 def install(say: Say) -> Installation:
-    """The installed broker, fetched and formatted first where it isn't; `say` gets a line before anything slow."""
+    """The installation, fetched and formatted first if needed. `say` gets a line before slow work."""
     jars = locked_jars()
     java = find_java(os.environ)
     home = cache_directory(os.environ, jars)
-    if not _is_whole(home, jars):
+    if not _is_complete(home, jars):
         home.parent.mkdir(parents=True, exist_ok=True)
-        with _only_one(home.with_name(home.name + ".lock"), say):
-            if not _is_whole(home, jars):
+        with _locked(home.with_name(home.name + ".lock"), say):
+            if not _is_complete(home, jars):
                 _fill(home, jars, java, say)
     return Installation(home, java, _classpath(home / "jars", jars), home / "template")
 
 
 def _fill(home: Path, jars: tuple[Jar, ...], java: Path, say: Say) -> None:
-    """Makes `home` whole or not at all; the caller holds the lock, so what is half made is from a run that died."""
+    """Makes `home` completely or not at all. The caller holds the lock: a partial directory is of a run that died."""
     partial = home.with_name(home.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     (partial / "jars").mkdir(parents=True)
@@ -57,7 +57,7 @@ def _fill(home: Path, jars: tuple[Jar, ...], java: Path, say: Say) -> None:
     partial.rename(home)
 
 
-def _is_whole(home: Path, jars: tuple[Jar, ...]) -> bool:
+def _is_complete(home: Path, jars: tuple[Jar, ...]) -> bool:
     return (home / "template").is_dir() and not wrong_jars(jars, home / "jars")
 
 
@@ -66,7 +66,7 @@ def _classpath(directory: Path, jars: tuple[Jar, ...]) -> str:
 
 
 @contextmanager
-def _only_one(path: Path, say: Say) -> Iterator[None]:
+def _locked(path: Path, say: Say) -> Iterator[None]:
     with path.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

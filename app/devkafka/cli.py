@@ -1,4 +1,4 @@
-"""`saga kafka`: a real Kafka in the foreground, and the fetching of what it needs."""
+"""`saga kafka start`, a real Kafka in the foreground, and `saga kafka fetch`, which only installs it."""
 
 import signal
 import time
@@ -16,7 +16,7 @@ from app.devkafka.errors import DevKafkaError
 from app.devkafka.ports import is_free
 from app.devkafka.properties import Profile
 
-app = typer.Typer(help="A real Apache Kafka on this computer, with nothing installed by hand.", no_args_is_help=True)
+app = typer.Typer(help="Run a real Apache Kafka on this computer, installed by itself.", no_args_is_help=True)
 
 _USUAL_PORT = 9092
 _WATCH_PAUSE = 0.2  # seconds
@@ -25,19 +25,22 @@ _END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @app.command()
 def start(
-    brokers: Annotated[int, typer.Option(help="1, or 3 which replicate everything.")] = 1,
+    brokers: Annotated[int, typer.Option(help="Number of brokers: 1, or 3 that replicate every topic.")] = 1,
     port: Annotated[
         int | None,
-        typer.Option(help="Of the first broker, the others follow. Default: 9092 for one broker, else free ones."),
+        typer.Option(
+            help="Port of the first broker; the others take the next ones. "
+            "Default: 9092 for one broker if it is free, else any free ports."
+        ),
     ] = None,
     directory: Annotated[
-        Path | None, typer.Option(help="Where data is kept; without one it is removed at the end.")
+        Path | None, typer.Option(help="Directory to keep data in. Default: a temporary one, removed at the end.")
     ] = None,
     profile: Annotated[
-        Profile, typer.Option(help="dev starts quickly and is small, bench is faster once warm.")
+        Profile, typer.Option(help="dev: quick start, little memory; bench: more throughput once warm.")
     ] = Profile.DEV,
 ) -> None:
-    """Run Kafka until Ctrl-C; its address is printed when it serves."""
+    """Run Kafka until Ctrl-C; prints its address when it serves clients."""
     with _plain_errors(), _ended_by_signals(), _kafka(brokers, port, directory, profile) as kafka:
         typer.echo(kafka.bootstrap)
         typer.echo(f"export SAGA_KAFKA_BOOTSTRAP={kafka.bootstrap}")
@@ -49,7 +52,7 @@ def start(
 
 @app.command()
 def fetch() -> None:
-    """Fetch and check what `start` needs, and print where it is kept."""
+    """Install Kafka without starting it; prints the directory of the installation."""
     with _plain_errors(), _ended_by_signals():
         typer.echo(install(_say).home)
 
@@ -76,7 +79,7 @@ def _plain_errors() -> Iterator[None]:
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Leaves the block at the first signal to end, and lets no second one disturb the clearing up."""
+    """Leaves the block at the first SIGINT, SIGTERM or SIGHUP; further ones don't disturb the clean-up."""
 
     def end(_number: int, _frame: FrameType | None) -> None:
         for each in _END_SIGNALS:

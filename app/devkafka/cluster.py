@@ -1,4 +1,4 @@
-"""A whole cluster of one or three brokers with its own life: starts, answers, ends, leaves nothing behind."""
+"""A cluster of one or three brokers that starts and ends with a `with` block and leaves nothing behind."""
 
 import atexit
 import os
@@ -10,8 +10,8 @@ from typing import Self
 
 from app.devkafka.broker import Broker, await_ready
 from app.devkafka.cache import Installation, Say, install
+from app.devkafka.data_dirs import kept_directory, temporary_directory
 from app.devkafka.errors import DevKafkaError
-from app.devkafka.home import kept_home, temporary_home
 from app.devkafka.launcher import Launcher
 from app.devkafka.ports import free_ports
 from app.devkafka.properties import NOTHING_EXTRA, Extra, Node, Profile, jvm_flags, server_properties
@@ -21,14 +21,14 @@ _PROPERTIES = "server.properties"
 
 
 def _say_nothing(line: str) -> None:
-    """For callers who want no progress."""
+    """Discards progress lines."""
 
 
 class LocalKafka:
-    """A real Kafka for a `with` block: 1 or 3 brokers on 127.0.0.1, with free ports unless given.
+    """A real Kafka for a `with` block: 1 or 3 brokers on 127.0.0.1, on the given `ports`, then on free ones.
 
-    Without a directory the data is temporary. A given directory is kept, and a later start goes on with its data.
-    `extra` has what some brokers have beside the usual, by their ids from 1.
+    Without a directory the data is temporary. A given directory is kept, and a later start continues with its data.
+    `extra` adds listeners and settings to brokers, by their ids from 1.
     """
 
     def __init__(
@@ -65,13 +65,13 @@ class LocalKafka:
 
     @property
     def bootstrap(self) -> str:
-        """host:port of every broker, comma-separated; DevKafkaError before the start and after the stop."""
+        """host:port of every broker, separated by commas; DevKafkaError before the start and after the stop."""
         if not self.brokers:
             raise DevKafkaError("This Kafka isn't running; start it first.")
         return ",".join(broker.address for broker in self.brokers)
 
     def start(self) -> None:
-        """Fetches what is missing, starts the brokers, returns when all serve; on an error nothing is left running."""
+        """Installs Kafka if needed, starts the brokers and waits until all serve; on an error none is left running."""
         if self.brokers:
             raise DevKafkaError("This Kafka runs already.")
         installation = install(self._say)
@@ -86,19 +86,19 @@ class LocalKafka:
         atexit.register(self.stop)
 
     def stop(self) -> None:
-        """Ends the brokers (in order if their data is kept) and removes a temporary directory; may be called again."""
-        if os.getpid() != self._owner:  # a fork of the process that runs them
+        """Ends the brokers (by SIGTERM if their data is kept) and removes a temporary directory; idempotent."""
+        if os.getpid() != self._owner:  # a fork of the process that owns the brokers
             return
         atexit.unregister(self.stop)
         self.brokers = ()
         self._ending.close()
 
     def await_ready(self) -> None:
-        """Returns when every broker whose process runs serves clients and knows the other running ones; limit 120 s."""
+        """Waits until every running broker serves clients and knows the other running ones; limit 120 s."""
         await_ready([broker for broker in self.brokers if broker.alive])
 
     def check_alive(self) -> None:
-        """Raises DevKafkaError, with the end of its log, if a broker's process has ended."""
+        """Raises DevKafkaError, with the end of the log, if a broker's process has ended."""
         for broker in self.brokers:
             broker.check_alive()
 
@@ -108,13 +108,13 @@ class LocalKafka:
         return [Node(number, *pair) for number, pair in enumerate(zip(clients, controllers, strict=True), 1)]
 
     def _make_brokers(self, installation: Installation, nodes: list[Node], ending: ExitStack) -> tuple[Broker, ...]:
-        home = ending.enter_context(kept_home(self._directory) if self._directory else temporary_home())
-        cluster_id = cluster_id_of(home, len(nodes))
+        root = ending.enter_context(kept_directory(self._directory) if self._directory else temporary_directory())
+        cluster_id = cluster_id_of(root, len(nodes))
         launcher = Launcher()
         ending.callback(launcher.close)
         brokers = []
         for node in nodes:
-            directory = home / f"node-{node.id}"
+            directory = root / f"node-{node.id}"
             prepare(directory, node, cluster_id, installation.template)
             (directory / _PROPERTIES).write_text(
                 server_properties(node, nodes, self._extra.get(node.id, NOTHING_EXTRA)), encoding="ascii"

@@ -1,5 +1,5 @@
-"""The one error of this room; its text is for the person at the keyboard."""
+"""The error of the local Kafka."""
 
 
 class DevKafkaError(Exception):
-    """A local Kafka can't be had or has ended; the message says what to change."""
+    """A local Kafka can't be installed or started, or has ended. The message says what to change."""

@@ -1,4 +1,4 @@
-"""Fetches the locked jars with whichever Maven client there is; which repository it asks is its own setting."""
+"""Fetches the locked jars with the Maven client at hand, from the repositories that this client is set up for."""
 
 import re
 import shutil
@@ -11,7 +11,7 @@ from app.devkafka.errors import DevKafkaError
 from app.devkafka.lock import Jar, refuse_wrong_jars
 
 _MAVEN_LIMIT = 900.0  # seconds for all jars
-_REQUEST_LIMIT = 60  # seconds for one answer
+_REQUEST_LIMIT = 60  # seconds for one response
 _USER_INFO = re.compile(r"//[^/\s@]*@")
 _POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
@@ -30,7 +30,7 @@ Fetch = Callable[[Sequence[Jar], Path], None]
 
 
 def fetch_jars(jars: Sequence[Jar], into: Path) -> None:
-    """Puts every locked jar into `into`, by mvn or else jgo; DevKafkaError if neither can, or a hash differs."""
+    """Downloads every jar into `into`, with mvn or else jgo; DevKafkaError if neither can, or if a hash differs."""
     failures = []
     clients: tuple[Fetch, ...] = (fetch_with_maven, fetch_with_jgo)
     for fetch in clients:
@@ -44,7 +44,7 @@ def fetch_jars(jars: Sequence[Jar], into: Path) -> None:
 
 
 def fetch_with_maven(jars: Sequence[Jar], into: Path) -> None:
-    """Has the `mvn` on PATH copy the jars into `into`; unchecked."""
+    """Has the `mvn` on PATH copy the jars into `into`; doesn't check them."""
     mvn = shutil.which("mvn")
     if mvn is None:
         raise DevKafkaError("mvn isn't on PATH")
@@ -71,24 +71,24 @@ def fetch_with_maven(jars: Sequence[Jar], into: Path) -> None:
 
 
 def pom_of(jars: Iterable[Jar]) -> str:
-    """A Maven project that depends on exactly these jars, with nothing pulled in behind them."""
+    """A Maven project that depends on exactly these jars, without transitive dependencies."""
     return _POM.format(dependencies="\n".join(_DEPENDENCY.format(*jar.coordinate) for jar in jars))
 
 
 def _first_error(lines: Sequence[str]) -> str:
-    told = [line for line in lines if "ERROR" in line] or list(lines) or ["it said nothing"]
-    return _USER_INFO.sub("//", told[0])[:300]
+    chosen = [line for line in lines if "ERROR" in line] or list(lines) or ["it printed nothing"]
+    return _USER_INFO.sub("//", chosen[0])[:300]
 
 
 def fetch_with_jgo(jars: Sequence[Jar], into: Path) -> None:
-    """Has the package jgo download the jars one by one into `into`; unchecked."""
+    """Has the package jgo download the jars one by one into `into`; doesn't check them."""
     try:
         from jgo.config import GlobalSettings  # optional: the extra `kafka`
         from jgo.constants import MAVEN_CENTRAL_URL
         from jgo.maven import MavenContext
     except ImportError:
         raise DevKafkaError("the package jgo isn't installed") from None
-    # A private cache: jgo writes in place, so a broken download must not stay behind where other tools look.
+    # A private cache: jgo writes in place, so a broken download must not stay in the cache of other tools.
     with TemporaryDirectory(prefix="order-saga-jgo-") as scratch:
         repositories = {"central": MAVEN_CENTRAL_URL, **GlobalSettings.load().repositories}
         context = MavenContext(repo_cache=Path(scratch), remote_repos=repositories, timeout=_REQUEST_LIMIT)
@@ -96,6 +96,6 @@ def fetch_with_jgo(jars: Sequence[Jar], into: Path) -> None:
             group, artifact, version = jar.coordinate
             try:
                 fetched = context.project(group, artifact).at_version(version).artifact().resolve()
-            except Exception as error:  # jgo names no errors of its own: whatever it raises means "not fetched"
+            except Exception as error:  # jgo documents no exceptions: any of them means "not fetched"
                 raise DevKafkaError(f"jgo failed at {jar.name}: {_USER_INFO.sub('//', str(error))[:300]}") from error
             shutil.move(fetched, into / jar.name)

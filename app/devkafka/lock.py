@@ -1,4 +1,4 @@
-"""Which jars make up the broker: sha256, repository path and size of each, from the lock file beside this module."""
+"""The jars of the broker: sha256, repository path and size of each, from the lock file beside this module."""
 
 import hashlib
 import re
@@ -17,7 +17,7 @@ _LINE = re.compile(r"(?P<sha256>[0-9a-f]{64})\s+(?P<path>[\w.-]+(?:/[\w.-]+){3,}
 
 @dataclass(frozen=True, slots=True)
 class Jar:
-    """One locked file; `path` is its place in a Maven repository (group/artifact/version/file), `size` is in bytes."""
+    """One locked file; `path` is its path in a Maven repository (group/artifact/version/file), `size` is in bytes."""
 
     sha256: str
     path: PurePosixPath
@@ -30,18 +30,18 @@ class Jar:
 
     @property
     def coordinate(self) -> tuple[str, str, str]:
-        """Group, artifact and version, as Maven calls them."""
+        """Maven's group, artifact and version."""
         *group, artifact, version, _ = self.path.parts
         return ".".join(group), artifact, version
 
 
 def locked_jars() -> tuple[Jar, ...]:
-    """The jars of the shipped lock, in its order."""
+    """The jars of the shipped lock file, in its order."""
     return parse_lock(files("app.devkafka").joinpath(LOCK_FILE).read_text(encoding="ascii"))
 
 
 def parse_lock(text: str) -> tuple[Jar, ...]:
-    """Reads a lock, one jar a line; raises DevKafkaError for a line of another shape or a file named twice."""
+    """Parses a lock file, one jar per line; DevKafkaError for a malformed line, or a file named twice."""
     jars = tuple(_parse_line(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip())
     if not jars:
         raise DevKafkaError(f"{LOCK_FILE} lists no jars; restore it from the repository.")
@@ -61,21 +61,21 @@ def _parse_line(number: int, line: str) -> Jar:
 
 
 def lock_id(jars: Sequence[Jar]) -> str:
-    """12 hex digits that change whenever a locked jar does."""
+    """12 hex digits that change when any locked jar does."""
     return hashlib.sha256("\n".join(f"{jar.sha256} {jar.name}" for jar in jars).encode()).hexdigest()[:12]
 
 
 def wrong_jars(jars: Sequence[Jar], directory: Path) -> list[str]:
-    """The names of the jars that `directory` lacks, or holds with another size or sha256."""
+    """The names of the jars that `directory` lacks, or has with another size or sha256."""
     return [jar.name for jar in jars if not _is_the_locked(jar, directory / jar.name)]
 
 
 def refuse_wrong_jars(jars: Sequence[Jar], directory: Path) -> None:
-    """Raises DevKafkaError unless `directory` holds every jar as it is locked."""
+    """Raises DevKafkaError unless `directory` has every jar with its locked size and sha256."""
     if wrong := wrong_jars(jars, directory):
         raise DevKafkaError(
-            f"Fetched, but not what the lock names by size and sha256: {', '.join(wrong)};"
-            " nothing was installed: clear your Maven cache of them, then try again."
+            f"Fetched jars differ from the lock in size or sha256: {', '.join(wrong)};"
+            " nothing was installed: delete them from your Maven cache, then try again."
         )
 
 

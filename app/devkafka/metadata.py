@@ -1,4 +1,4 @@
-"""What a broker answers to clients; apart from the rest, as the client library is slow to import."""
+"""The brokers that a broker knows as alive; in a module of its own because the client library is slow to import."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ _ANSWER_LIMIT = 1.0  # seconds
 
 
 def lister(address: str) -> Callable[[], set[int]]:
-    """Asks the broker at `address` for the ids of the brokers it knows as alive; none while it doesn't answer."""
+    """A function that asks the broker at `address` for the ids of the brokers alive; empty while it doesn't answer."""
     backoff = {"reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 100}
     admin = AdminClient({"bootstrap.servers": address, "log_level": 0, **backoff})
 

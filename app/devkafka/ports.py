@@ -8,26 +8,26 @@ from contextlib import ExitStack
 from app.devkafka.errors import DevKafkaError
 from app.devkafka.properties import HOST
 
-# Below the range from which systems take the ports of outgoing connections: while a broker is down, a client that
-# keeps trying its port could otherwise be given that very port, connect to itself, and keep the broker from returning.
+# Below the ephemeral range, from which outgoing connections take their ports: while a broker is down, a client that
+# keeps trying its port could be given that very port, connect to itself, and keep the broker from returning.
 _LOWEST, _HIGHEST = 20_000, 32_000
 _TRIES = 1_000
 
 
 def free_ports(count: int, given: Sequence[int] = ()) -> list[int]:
-    """`count` different ports nobody listens on, the `given` ones first; DevKafkaError if a given one is taken."""
+    """`count` different free ports, the `given` ones first; DevKafkaError if a given one is taken."""
     with ExitStack() as held:
         ports = []
         for port in given:
             if port < 1 or not _hold(held, port):
-                raise DevKafkaError(f"Port {port} on {HOST} can't be used or is taken; choose another one.")
+                raise DevKafkaError(f"Port {port} on {HOST} is invalid or taken; choose another one.")
             ports.append(port)
         for port in random.SystemRandom().sample(range(_LOWEST, _HIGHEST), _TRIES):
             if len(ports) == count:
                 return ports
             if _hold(held, port):
                 ports.append(port)
-    raise DevKafkaError(f"No {count} free ports were found from {_LOWEST} to {_HIGHEST}; end some servers.")
+    raise DevKafkaError(f"Fewer than {count} ports from {_LOWEST} to {_HIGHEST} are free; end some servers.")
 
 
 def is_free(port: int) -> bool:

@@ -1,16 +1,16 @@
-"""The settings of a node's broker and of its Java virtual machine, as text and flags."""
+"""A node's server.properties, and the flags of its Java virtual machine."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 HOST = "127.0.0.1"
-DATA = "data"  # relative to the node's directory, so that no path has to be escaped
-SCRATCH = "tmp"  # as DATA; unpacked native libraries, which a killed broker leaves behind
+DATA = "data"  # relative to the node's directory, so that no path needs escaping
+SCRATCH = "tmp"  # relative, too; unpacked native libraries, which a killed broker leaves behind
 
 
 class Profile(StrEnum):
-    """What the brokers are tuned for: a quick, small start, or throughput once warm."""
+    """The tuning of the brokers: a quick start with little memory, or throughput once warm."""
 
     DEV = "dev"
     BENCH = "bench"
@@ -18,7 +18,7 @@ class Profile(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One combined broker and controller: its id from 1, and its two ports on the loopback address."""
+    """A combined broker and controller: its id from 1, and its two ports on the loopback address."""
 
     id: int
     port: int
@@ -32,21 +32,21 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """One more address of a broker: `port` is where it listens, `told` where clients are sent, as behind a proxy.
+    """A further listener of a broker; `advertised_port` is what clients are sent to, such as a proxy's port.
 
-    `settings` are this listener's own, without their prefix (`ssl.keystore.location`, ...).
+    `settings` are this listener's own, without the prefix `listener.name.…` (`ssl.keystore.location`, ...).
     """
 
     name: str
     port: int
-    told: int
+    advertised_port: int
     protocol: str = "PLAINTEXT"
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Extra:
-    """What a node has beside the usual: listeners, and settings over ours."""
+    """Further listeners of a node, and settings that override the usual ones."""
 
     listeners: tuple[Listener, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -61,7 +61,7 @@ _JVM_FLAGS = {
 
 
 def jvm_flags(profile: Profile) -> tuple[str, ...]:
-    """The flags before the class path; the log is silent but for errors, and no file is made outside of SCRATCH."""
+    """The flags before the class path; only errors are logged, and no file is made outside of SCRATCH."""
     return (
         *_JVM_FLAGS[profile],
         "-XX:+ExitOnOutOfMemoryError",
@@ -84,24 +84,24 @@ def server_properties(node: Node, nodes: Sequence[Node], extra: Extra = NOTHING_
 
 def _addresses(node: Node, nodes: Sequence[Node], more: Sequence[Listener]) -> dict[str, str]:
     broker = f"PLAINTEXT://{node.address}"
-    heard = [broker, f"CONTROLLER://{HOST}:{node.controller_port}", *(f"{at.name}://{HOST}:{at.port}" for at in more)]
+    controller = f"CONTROLLER://{HOST}:{node.controller_port}"
     return {
         "process.roles": "broker,controller",
         "node.id": str(node.id),
         "controller.quorum.voters": ",".join(f"{each.id}@{HOST}:{each.controller_port}" for each in nodes),
-        "listeners": ",".join(heard),
-        "advertised.listeners": ",".join([broker, *(f"{at.name}://{HOST}:{at.told}" for at in more)]),
+        "listeners": ",".join([broker, controller, *(f"{each.name}://{HOST}:{each.port}" for each in more)]),
+        "advertised.listeners": ",".join([broker, *(f"{each.name}://{HOST}:{each.advertised_port}" for each in more)]),
         "controller.listener.names": "CONTROLLER",
         "inter.broker.listener.name": "PLAINTEXT",
         "listener.security.protocol.map": ",".join(
-            ["CONTROLLER:PLAINTEXT", "PLAINTEXT:PLAINTEXT", *(f"{at.name}:{at.protocol}" for at in more)]
+            ["CONTROLLER:PLAINTEXT", "PLAINTEXT:PLAINTEXT", *(f"{each.name}:{each.protocol}" for each in more)]
         ),
         "log.dirs": DATA,
     }
 
 
 def _replication(brokers: int) -> dict[str, str]:
-    """Every topic on all brokers; a majority has to have a record before it counts as written."""
+    """Every topic is replicated to all brokers; a write is acknowledged once a majority has it."""
     replicas, in_sync = str(brokers), str(brokers // 2 + 1)
     return {
         "default.replication.factor": replicas,
@@ -114,7 +114,7 @@ def _replication(brokers: int) -> dict[str, str]:
     }
 
 
-# A killed broker or client is noticed in seconds; nothing is made for load that a single computer doesn't have.
+# A killed broker or client is noticed within seconds; internal topics are sized for a single computer's load.
 _QUICK = {
     "auto.create.topics.enable": "false",
     "broker.session.timeout.ms": "2000",
@@ -124,5 +124,5 @@ _QUICK = {
     "transaction.abort.timed.out.transaction.cleanup.interval.ms": "2000",
     "offsets.topic.num.partitions": "4",
     "transaction.state.log.num.partitions": "4",
-    "log.cleaner.dedupe.buffer.size": str(16 << 20),  # bytes; the default takes 128 MiB of each broker's memory at once
+    "log.cleaner.dedupe.buffer.size": str(16 << 20),  # bytes; the default reserves 128 MiB in each broker
 }

@@ -1,4 +1,4 @@
-"""Data directories of nodes: formatted once by Kafka's own tool, then copied, as that saves a Java start each time."""
+"""Data directories of nodes: formatted once by Kafka's own tool, then copied, which saves a Java start each time."""
 
 import base64
 import json
@@ -17,15 +17,15 @@ _CLUSTER = "cluster.json"
 
 
 def new_id() -> str:
-    """A fresh Kafka id: 22 characters of base64url, no dash first, as tools would take that for an option."""
+    """A new Kafka id: 22 characters of base64url; the first is no dash, which tools would take for an option."""
     while (text := base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")).startswith("-"):
         pass
     return text
 
 
 def format_template(java: Path, classpath: str, template: Path) -> None:
-    """Has Kafka's StorageTool make `template`, a data directory with nothing in its log; DevKafkaError if it fails."""
-    node = Node(1, 1, 2)  # the ports go nowhere: formatting opens none
+    """Has Kafka's StorageTool make `template`, a data directory with an empty log; DevKafkaError if it fails."""
+    node = Node(1, 1, 2)  # any ports: formatting opens none
     with TemporaryDirectory(prefix="order-saga-format-") as scratch:
         Path(scratch, "server.properties").write_text(server_properties(node, [node]), encoding="ascii")
         command = [str(java), "-XX:TieredStopAtLevel=1", "-cp", classpath, "kafka.tools.StorageTool", "format"]
@@ -44,7 +44,7 @@ def format_template(java: Path, classpath: str, template: Path) -> None:
 
 
 def prepare(directory: Path, node: Node, cluster_id: str, template: Path) -> None:
-    """Makes the node's data directory from the template, whole or not at all; one that is there stays as it is."""
+    """Makes the node's data directory from the template, completely or not at all; an existing one stays as it is."""
     shutil.rmtree(directory / SCRATCH, ignore_errors=True)
     (directory / SCRATCH).mkdir(parents=True)
     data = directory / DATA
@@ -58,11 +58,11 @@ def prepare(directory: Path, node: Node, cluster_id: str, template: Path) -> Non
     partial.rename(data)
 
 
-def cluster_id_of(home: Path, brokers: int) -> str:
-    """The id of the cluster kept in `home`, made up where there is none; DevKafkaError if it has other brokers."""
-    file = home / _CLUSTER
+def cluster_id_of(directory: Path, brokers: int) -> str:
+    """The cluster id kept in the directory, a new one if there is none; DevKafkaError for another number of brokers."""
+    file = directory / _CLUSTER
     if not file.exists():
-        partial = home / f"{_CLUSTER}.partial"
+        partial = directory / f"{_CLUSTER}.partial"
         partial.write_text(json.dumps({"cluster_id": new_id(), "brokers": brokers}) + "\n", encoding="ascii")
         partial.rename(file)
     try:
@@ -72,6 +72,6 @@ def cluster_id_of(home: Path, brokers: int) -> str:
         raise DevKafkaError(f"{file} can't be read as a cluster; choose another directory.") from None
     if size != brokers:
         raise DevKafkaError(
-            f"{home} holds a cluster of {size} brokers, not {brokers}: start {size}, or choose another."
+            f"{directory} holds a cluster of {size} brokers, not {brokers}: start {size}, or choose another directory."
         )
     return cluster_id

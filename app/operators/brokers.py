@@ -1,4 +1,4 @@
-"""Where the topics are, and what is known of them before anything is read or written."""
+"""Partition counts and end offsets of the topics, asked for within a deadline."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -7,37 +7,35 @@ from typing import Any, TypeVar
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import ClusterMetadata, OffsetSpec
 
-from app.operators.trouble import Trouble
-from app.ops.site import Site
-from app.reach.contact import Contact, Silent, Unanswered
-from app.reach.passing import patiently
-from app.wire.topics import Topic
+from app.kafka_access.first_contact import FirstContact, NoAnswer, Unreachable
+from app.kafka_access.retriable import retry_while
+from app.ops.errors import CommandFailed
+from app.ops.kafka_cluster import KafkaCluster
+from app.wire.topics import Topic, TopicPartitionKey
 
 T = TypeVar("T")
-Place = tuple[str, int]
-"""A topic's real name, and a partition of it."""
 
-FIRST_ANSWER = 10.0  # seconds that any broker may take for it
-_RETRY_S = 0.1
+FIRST_ANSWER = 10.0  # seconds until some broker must have answered
+_LEAST_SECONDS = 0.1  # for a request, also when the deadline has passed
 
 
 class Deadline:
-    """How many seconds are left; 0.0 when none."""
+    """A point in time, `seconds` from its construction."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self._end = time.monotonic() + seconds
 
     def left(self, at_most: float = float("inf")) -> float:
-        """Seconds from now, `at_most` so many."""
+        """Seconds until the deadline, 0.0 when it has passed; never more than `at_most`."""
         return max(0.0, min(at_most, self._end - time.monotonic()))
 
 
-def reader(site: Site, **more: Any) -> dict[str, Any]:
-    """The settings of a consumer which reads what is committed, and is assigned its places by hand."""
-    return site.client(
+def reader(cluster: KafkaCluster, **more: Any) -> dict[str, Any]:
+    """The configuration of a read_committed consumer that assigns itself partitions and joins no group."""
+    return cluster.client(
         **{
-            "group.id": site.full("saga-operators"),  # the client wants one; nothing joins it
+            "group.id": cluster.full("saga-operators"),  # librdkafka requires one
             "enable.auto.commit": False,
             "isolation.level": "read_committed",
             **more,
@@ -46,74 +44,78 @@ def reader(site: Site, **more: Any) -> dict[str, Any]:
 
 
 class Brokers:
-    """The brokers of a site, asked until the deadline. Raises Trouble when they don't answer, or lack what it takes."""
+    """Requests, repeated until the deadline. Raises CommandFailed when it passes, or when topics are missing."""
 
-    def __init__(self, site: Site, deadline: Deadline) -> None:
-        self._site = site
+    def __init__(self, cluster: KafkaCluster, deadline: Deadline) -> None:
+        self._cluster = cluster
         self._deadline = deadline
-        self._contact = _contact(site)
+        self._contact = _contact(cluster)
         self._admin = self._contact.admin
 
     def partitions(self, *topics: Topic) -> int:
-        """How many partitions each of the topics has."""
-        names = [self._site.full(topic.name) for topic in topics]
-        there = self._patiently(lambda: self._there(names))
-        counts = {name: len(there[name].partitions) for name in names}
+        """The number of partitions that every one of the topics has; CommandFailed when they differ."""
+        names = [self._cluster.full(topic.name) for topic in topics]
+        existing = self._until_deadline(lambda: self._existing(names))
+        counts = {name: len(existing[name].partitions) for name in names}
         if len(set(counts.values())) > 1:
-            told = ", ".join(f"{name} {count}" for name, count in counts.items())
-            raise Trouble(f"all topics need the same number of partitions, but there are {told}: set them right first")
+            listed = ", ".join(f"{name} {count}" for name, count in counts.items())
+            raise CommandFailed(
+                f"all topics need the same number of partitions, but have: {listed}; set another --prefix"
+            )
         return counts[names[0]]
 
-    def ends(self, topics: Iterable[Topic], numbers: Iterable[int]) -> dict[Place, int]:
-        """The offset behind the last record, committed or not, of these partitions of each topic."""
-        places = [TopicPartition(self._site.full(topic.name), number) for topic in topics for number in numbers]
+    def ends(self, topics: Iterable[Topic], numbers: Iterable[int]) -> dict[TopicPartitionKey, int]:
+        """The high watermark of these partitions of each topic: the offset after the last record, committed or not."""
+        partitions = [TopicPartition(self._cluster.full(topic.name), number) for topic in topics for number in numbers]
 
-        def ask() -> dict[Place, int]:
+        def ask() -> dict[TopicPartitionKey, int]:
             found = self._admin.list_offsets(
-                dict.fromkeys(places, OffsetSpec.latest()),
+                dict.fromkeys(partitions, OffsetSpec.latest()),
                 isolation_level=IsolationLevel.READ_UNCOMMITTED,
-                request_timeout=self._limit(),
+                request_timeout=self._request_seconds(),
             )
-            return {(place.topic, place.partition): future.result().offset for place, future in found.items()}
+            return {(each.topic, each.partition): future.result().offset for each, future in found.items()}
 
-        return self._patiently(ask)
+        return self._until_deadline(ask)
 
-    def _there(self, names: list[str]) -> dict[str, Any]:
-        there: dict[str, Any] = self._answer().topics
-        missing = [name for name in names if name not in there or not there[name].partitions]
+    def _existing(self, names: list[str]) -> dict[str, Any]:
+        existing: dict[str, Any] = self._metadata().topics
+        missing = [name for name in names if name not in existing or not existing[name].partitions]
         if missing:
-            at = f"Kafka at {self._site.bootstrap} has no topic {', '.join(missing)}"
-            raise Trouble(f"{at}: create it first, or set another --prefix")
-        return there
+            at = f"Kafka at {self._cluster.bootstrap} has no topic {', '.join(missing)}"
+            raise CommandFailed(f"{at}: create it first, or set another --prefix")
+        return existing
 
-    def _answer(self) -> ClusterMetadata:
+    def _metadata(self) -> ClusterMetadata:
         try:
-            return self._contact.first_answer(self._limit(), local=self._site.access.local)
-        except Silent as error:
-            raise self._silence() from error
-        except Unanswered as error:
-            raise Trouble(str(error)) from error
+            return self._contact.first_answer(self._request_seconds(), local=self._cluster.security.local)
+        except NoAnswer as error:
+            raise self._no_answer() from error
+        except Unreachable as error:
+            raise CommandFailed(str(error)) from error
 
-    def _patiently(self, ask: Callable[[], T]) -> T:
+    def _until_deadline(self, ask: Callable[[], T]) -> T:
         try:
-            return patiently(ask, self._deadline.left)
+            return retry_while(ask, self._deadline.left)
         except KafkaException as error:
-            raise self._silent(error) from error
+            raise self._failed(error) from error
 
-    def _limit(self) -> float:
-        return max(_RETRY_S, self._deadline.left(FIRST_ANSWER))
+    def _request_seconds(self) -> float:
+        return max(_LEAST_SECONDS, self._deadline.left(FIRST_ANSWER))
 
-    def _silent(self, error: KafkaException) -> Trouble:
+    def _failed(self, error: KafkaException) -> CommandFailed:
         if error.args[0].code() in (KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN):
-            return self._silence()
-        return Trouble(f"Kafka at {self._site.bootstrap} refuses: {error.args[0].str()}")
+            return self._no_answer()
+        return CommandFailed(f"Kafka at {self._cluster.bootstrap} refuses: {error.args[0].str()}")
 
-    def _silence(self) -> Trouble:
-        return Trouble(f"no Kafka answers at {self._site.bootstrap}: start one there, or set another with --bootstrap")
+    def _no_answer(self) -> CommandFailed:
+        return CommandFailed(
+            f"no Kafka answers at {self._cluster.bootstrap}: start one there, or set another with --bootstrap"
+        )
 
 
-def _contact(site: Site) -> Contact:
+def _contact(cluster: KafkaCluster) -> FirstContact:
     try:
-        return Contact(site.client())
-    except Unanswered as error:
-        raise Trouble(str(error)) from error
+        return FirstContact(cluster.client())
+    except Unreachable as error:
+        raise CommandFailed(str(error)) from error

@@ -1,4 +1,4 @@
-"""`saga retry`, `saga skip`, `saga compensate`, `saga stuck`: what people do about sagas."""
+"""`saga retry`, `saga skip`, `saga compensate`, `saga stuck`: operators' commands."""
 
 import getpass
 import sys
@@ -13,32 +13,34 @@ from confluent_kafka import KafkaException
 from rich.console import Console
 
 from app.operators.stuck import StuckSagas, StuckStep
-from app.operators.trouble import Trouble
 from app.ops import settings
-from app.ops.site import Site, site_of
+from app.ops.errors import CommandFailed
+from app.ops.kafka_cluster import KafkaCluster, cluster_of
 from app.saga.messages import Compensate, Operation, Retry, Skip
-from app.wire.bad import Bad
-from app.wire.plain import plain
+from app.wire.invalid_record import InvalidRecord
+from app.wire.terminal_text import printable
 
 app = typer.Typer(no_args_is_help=True)
 
-FAILED = 1  # exit code: it was not done, or not known to be
-WRONG = 2  # exit code: what was given can't be right
+FAILED = 1  # exit code: refused, failed, or no decision came in time
+WRONG = 2  # exit code: an argument or setting is invalid
 
-Order = Annotated[str, typer.Argument(help="The order's id.")]
-Reason = Annotated[str, typer.Option(help="Why; it stays in the order's history.")]
-Operator = Annotated[str | None, typer.Option(help="Who; it stays there too. Default: the login name.")]
-Step = Annotated[str | None, typer.Option(help="Which step, where several are stuck.")]
-Wait = Annotated[int, typer.Option(min=0, max=3600, help="Seconds for what comes of it; 0 doesn't wait.")]
-Patience = Annotated[int, typer.Option("--wait", min=1, max=3600, help="Seconds without any progress.")]
-Bootstrap = Annotated[str | None, typer.Option(help="Kafka brokers: host:port. Default: SAGA_KAFKA_BOOTSTRAP.")]
-Prefix = Annotated[str | None, typer.Option(help="Put before each topic's name. Default: SAGA_TOPIC_PREFIX.")]
+Order = Annotated[str, typer.Argument(help="Order id.")]
+Reason = Annotated[str, typer.Option(help="Why; recorded in the order's history.")]
+Operator = Annotated[str | None, typer.Option(help="Who acts; recorded too. Default: the login name.")]
+Step = Annotated[str | None, typer.Option(help="Only this stuck step; skip needs it when several are stuck.")]
+Wait = Annotated[int, typer.Option(min=0, max=3600, help="Seconds to wait for the decision; 0: don't wait.")]
+ProgressWait = Annotated[
+    int, typer.Option("--wait", min=1, max=3600, help="Seconds without a new record after which reading ends.")
+]
+Bootstrap = Annotated[str | None, typer.Option(help="Bootstrap servers. Default: SAGA_KAFKA_BOOTSTRAP.")]
+Prefix = Annotated[str | None, typer.Option(help="Prefix of every topic name. Default: SAGA_TOPIC_PREFIX.")]
 
 
-def _see_to(kind: type[Retry | Skip]) -> Callable[..., None]:
-    """The command that sees to what is stuck in this way."""
+def _step_command(kind: type[Retry | Skip]) -> Callable[..., None]:
+    """The command that sends this operation for a stuck step."""
 
-    def see_to(
+    def step_command(
         order: Order,
         reason: Reason,
         operator: Operator = None,
@@ -47,16 +49,16 @@ def _see_to(kind: type[Retry | Skip]) -> Callable[..., None]:
         bootstrap: Bootstrap = None,
         prefix: Prefix = None,
     ) -> None:
-        def wish(id: str, who: str, why: str) -> Operation:
-            return kind(id, who, why, step)
+        def make(id: str, operator: str, reason: str) -> Operation:
+            return kind(id, operator, reason, step)
 
-        _operate(wish, order, (operator, reason), wait, (bootstrap, prefix))
+        _operate(make, order, (operator, reason), wait, (bootstrap, prefix))
 
-    return see_to
+    return step_command
 
 
-app.command("retry", help="Have what is stuck in an order asked for again, with fresh attempts.")(_see_to(Retry))
-app.command("skip", help="Take what is stuck in an order as done by hand, and go on.")(_see_to(Skip))
+app.command("retry", help="Request an order's stuck steps again, with fresh attempts.")(_step_command(Retry))
+app.command("skip", help="Take an order's stuck step as done by hand, and go on.")(_step_command(Skip))
 
 
 @app.command()
@@ -68,49 +70,49 @@ def compensate(
     bootstrap: Bootstrap = None,
     prefix: Prefix = None,
 ) -> None:
-    """Have an order that is under way rolled back."""
+    """Roll back an order that is running."""
     _operate(Compensate, order, (operator, reason), wait, (bootstrap, prefix))
 
 
 @app.command()
 def stuck(
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
-    fail: Annotated[bool, typer.Option("--fail", help="Exit code 1 when there is one, for alerts.")] = False,
-    wait: Patience = 30,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
+    fail: Annotated[bool, typer.Option("--fail", help="Exit with code 1 when an order is stuck, for alerts.")] = False,
+    wait: ProgressWait = 30,
     bootstrap: Bootstrap = None,
     prefix: Prefix = None,
 ) -> None:
-    """List the orders that wait for a person, the oldest first."""
+    """List the stuck steps, which wait for an operator, the oldest first."""
     from app.operators.states import read_all
 
     sagas = StuckSagas()
     with _plain_errors():
-        unread = read_all(_site(bootstrap, prefix), sagas.take, wait)
+        unread = read_all(_cluster(bootstrap, prefix), sagas.take, wait)
         steps = sagas.steps()
         _list(steps, as_json=as_json)
         if not steps:
             _say("no saga is stuck")
         _complain(sagas.unreadable, unread)
-    _say(f"states of sagas read: {sagas.documents:,}")
+    _say(f"saga states read: {sagas.documents:,}")
     raise typer.Exit(FAILED if unread or sagas.unreadable or (fail and steps) else 0)
 
 
 def _operate(
-    wanted: Callable[[str, str, str], Operation],
+    make: Callable[[str, str, str], Operation],
     order: str,
-    words: tuple[str | None, str],
+    operator_and_reason: tuple[str | None, str],
     wait: int,
-    where: tuple[str | None, str | None],
+    bootstrap_and_prefix: tuple[str | None, str | None],
 ) -> None:
     from app.operators.operate import operate
     from app.wire.operations import operation
 
-    operator, reason = words
+    operator, reason = operator_and_reason
     with _plain_errors():
-        wish = wanted(str(uuid4()), operator if operator is not None else _login(), reason)
-        record = operation(order, wish, time.time_ns() // 1_000_000)
-        answer = operate(_site(*where), order, wish.id, record, wait)
-    typer.echo(plain(answer.sentence))
+        message = make(str(uuid4()), operator if operator is not None else _login(), reason)
+        record = operation(order, message, time.time_ns() // 1_000_000)
+        answer = operate(_cluster(*bootstrap_and_prefix), order, message.id, record, wait)
+    typer.echo(printable(answer.sentence))
     raise typer.Exit(0 if answer.done else FAILED)
 
 
@@ -118,7 +120,7 @@ def _login() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):
-        raise Bad("invalid", "this login has no name: say who acts with --operator") from None
+        raise InvalidRecord("invalid", "this login has no name: give one with --operator") from None
 
 
 def _list(steps: list[StuckStep], *, as_json: bool) -> None:
@@ -133,24 +135,24 @@ def _list(steps: list[StuckStep], *, as_json: bool) -> None:
 
 def _complain(unreadable: int, unread: list[int]) -> None:
     if unreadable:
-        _say(f"error: sagas that may be stuck but are written by another version, so not listed: {unreadable}")
+        _say(f"error: states written by another version, possibly stuck and not listed: {unreadable}")
     if unread:
         numbers = ", ".join(map(str, unread))
-        _say(f"error: not read to the end, as a transaction is open: partition {numbers} of saga.state; try again")
+        _say(f"error: partition {numbers} of saga.state was not read to its end (open transaction?): try again")
 
 
-def _site(bootstrap: str | None, prefix: str | None) -> Site:
-    return site_of(settings.load(kafka_bootstrap=bootstrap, topic_prefix=prefix))
+def _cluster(bootstrap: str | None, prefix: str | None) -> KafkaCluster:
+    return cluster_of(settings.load(kafka_bootstrap=bootstrap, topic_prefix=prefix))
 
 
 @contextmanager
 def _plain_errors() -> Iterator[None]:
     try:
         yield
-    except (Bad, settings.WrongSetting) as error:
+    except (InvalidRecord, settings.WrongSetting) as error:
         _say(f"error: {error}")
         raise typer.Exit(WRONG) from None
-    except Trouble as error:
+    except CommandFailed as error:
         _say(f"error: {error}")
         raise typer.Exit(FAILED) from None
     except KafkaException as error:

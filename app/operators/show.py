@@ -1,4 +1,4 @@
-"""The list of stuck steps, for people, for other programs, and for pipes."""
+"""The list of stuck steps: a table for a terminal, JSON lines for programs, tab-separated cells for pipes."""
 
 import json
 from collections.abc import Iterable
@@ -8,14 +8,14 @@ from rich.table import Table
 from rich.text import Text
 
 from app.operators.stuck import StuckStep
-from app.wire.plain import plain
-from app.wire.times import rfc3339
+from app.wire.rfc3339 import rfc3339
+from app.wire.terminal_text import printable
 
-COLUMNS = ("order", "step", "direction", "attempts", "since (UTC)", "reason", "goes back because")
+COLUMNS = ("order", "step", "direction", "attempts", "since (UTC)", "reason", "rollback reason")
 
 
 def table(steps: Iterable[StuckStep], console: Console) -> None:
-    """Prints a table."""
+    """Prints a table of the steps."""
     made = Table(*COLUMNS)
     for step in steps:
         made.add_row(*(Text(cell) for cell in cells(step)))
@@ -23,14 +23,14 @@ def table(steps: Iterable[StuckStep], console: Console) -> None:
 
 
 def cells(step: StuckStep) -> tuple[str, ...]:
-    """What a row has in each column, as plain as a terminal needs it."""
+    """A row's cells, one for each of COLUMNS, escaped for a terminal."""
     why = "" if step.why is None else step.why.reason
     row = (step.order_id, step.step, step.direction, str(step.attempts), rfc3339(step.since_ms), step.reason, why)
-    return tuple(map(plain, row))
+    return tuple(map(printable, row))
 
 
 def json_line(step: StuckStep) -> str:
-    """One JSON object, all ASCII; `why` is null when the saga doesn't go back."""
+    """One JSON object in ASCII; `why` is null when the saga isn't rolling back."""
     why = step.why
     return json.dumps(
         {

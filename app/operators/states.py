@@ -1,4 +1,4 @@
-"""Reads `saga.state` to its end."""
+"""Reads the changelog `saga.state` to its end."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -6,50 +6,50 @@ from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
+from app.kafka_access.retriable import RETRIABLE
 from app.operators.brokers import FIRST_ANSWER, Brokers, Deadline, reader
-from app.operators.trouble import Trouble
-from app.ops.site import Site
-from app.reach.passing import PASSING
+from app.ops.errors import CommandFailed
+from app.ops.kafka_cluster import KafkaCluster
 from app.wire.topics import STATE
 
-_BATCH = 10_000
-_POLL_S = 0.1
+_BATCH = 10_000  # records
+_POLL_SECONDS = 0.1
 Take = Callable[[bytes, bytes | None], None]
 
 
-def read_all(site: Site, take: Take, patience: float) -> list[int]:
-    """Gives each committed record that is there now to `take`: (key, value), those of one key in their order.
+def read_all(cluster: KafkaCluster, take: Take, patience: float) -> list[int]:
+    """Calls `take(key, value)` for each record committed by now, in order per key.
 
-    Returns the partitions whose end was not reached, as nothing came of them for `patience` seconds: a transaction on
-    them is open. Raises Trouble when they can't be read at all.
+    Returns the partitions that were not read to their end because no record came for `patience` seconds, as behind an
+    open transaction. Raises CommandFailed when the topic can't be read at all.
     """
-    brokers = Brokers(site, Deadline(min(patience, FIRST_ANSWER)))
+    brokers = Brokers(cluster, Deadline(min(patience, FIRST_ANSWER)))
     ends = brokers.ends([STATE], range(brokers.partitions(STATE)))
     config = {"auto.offset.reset": "earliest", "enable.partition.eof": True, "fetch.wait.max.ms": 20}
-    with closing(Consumer(reader(site, **config))) as consumer:
-        left = {place: end for place, end in ends.items() if end > 0}
-        consumer.assign([TopicPartition(*place, OFFSET_BEGINNING) for place in left])
-        waited = Deadline(patience)
-        while left and waited.left():
-            for message in consumer.consume(_BATCH, _POLL_S):
-                place, position = (message.topic(), message.partition()), _position(message, take)
-                if position is None or place not in left:  # one that is through may go on growing
+    with closing(Consumer(reader(cluster, **config))) as consumer:
+        unread = {partition: end for partition, end in ends.items() if end > 0}
+        consumer.assign([TopicPartition(*partition, OFFSET_BEGINNING) for partition in unread])
+        progress = Deadline(patience)
+        while unread and progress.left():
+            for message in consumer.consume(_BATCH, _POLL_SECONDS):
+                partition, position = (message.topic(), message.partition()), _position(message, take)
+                if position is None or partition not in unread:  # a partition read to its end may go on growing
                     continue
-                waited = Deadline(patience)
-                if position >= left[place]:
-                    del left[place]
-        return sorted(number for _, number in left)
+                progress = Deadline(patience)
+                if position >= unread[partition]:
+                    del unread[partition]
+        return sorted(number for _, number in unread)
 
 
 def _position(message: Any, take: Take) -> int | None:
-    """How far the message says that its partition is read; it is taken in if it is a record."""
+    """The position after this message, None for an error that passes by itself; gives a record to `take`."""
     error = message.error()
     if error is None:
         if message.key() is not None:
             take(message.key(), message.value())
         return int(message.offset()) + 1
-    if error.code() == KafkaError._PARTITION_EOF:  # its offset steps over the markers of transactions
+    if error.code() == KafkaError._PARTITION_EOF:  # its offset is past trailing transaction markers
         return int(message.offset())
-    if error.code() in PASSING:
+    if error.code() in RETRIABLE:
         return None
-    raise Trouble(f"{STATE.name} can't be read: {error.str()}")
+    raise CommandFailed(f"{STATE.name} can't be read: {error.str()}")

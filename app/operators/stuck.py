@@ -1,20 +1,20 @@
-"""Which sagas are stuck, told by the documents of `saga.state`."""
+"""The stuck steps of all sagas, from the state documents in `saga.state`."""
 
 from dataclasses import dataclass
 
-from app.saga.identity import Direction
+from app.saga.message_ids import Direction
 from app.saga.state import Compensating, Progress, Why, direction_of, stuck
-from app.wire import statedoc
+from app.wire import state_codec
 
-# In no spelling of JSON can a document have a stuck step without it, so that all others need not be decoded.
-_MARK = f'"{statedoc.STUCK}"'.encode()
+# The codec writes this text into every document with a stuck step; all others need not be decoded.
+_STUCK_TEXT = f'"{state_codec.STUCK}"'.encode()
 
 
 @dataclass(frozen=True, slots=True)
 class StuckStep:
-    """A step that a person must see to, be it done or undone, and asked for so often; times in ms since 1970.
+    """A step whose do or undo waits for an operator, after so many attempts; `since_ms` counts from 1970.
 
-    `why` says why its saga goes back; None when it doesn't.
+    `why` is the reason of the saga's rollback; None when the saga isn't rolling back.
     """
 
     order_id: str
@@ -27,7 +27,7 @@ class StuckStep:
 
 
 class StuckSagas:
-    """Takes in documents in the topic's order, and keeps only those of sagas that are stuck by the last of them."""
+    """Keeps the stuck steps of each saga's last document; memory grows with stuck sagas only."""
 
     def __init__(self) -> None:
         self._found: dict[bytes, list[StuckStep]] = {}
@@ -36,20 +36,20 @@ class StuckSagas:
 
     @property
     def unreadable(self) -> int:
-        """How many sagas may be stuck, but have a document that isn't one of this version."""
+        """The number of sagas that may be stuck, but whose last document was written by another version."""
         return len(self._unreadable)
 
     def take(self, key: bytes, value: bytes | None) -> None:
-        """A saga's document, or None: the saga is forgotten."""
+        """Takes a saga's next document in the topic's order; None, a tombstone, ends the saga."""
         self._found.pop(key, None)
         self._unreadable.discard(key)
         if value is None:
             return
         self.documents += 1
-        if _MARK not in value:
+        if _STUCK_TEXT not in value:
             return
         try:
-            steps = _steps(key.decode(errors="replace"), statedoc.decode(value))
+            steps = _steps(key.decode(errors="replace"), state_codec.decode(value))
         except ValueError:
             self._unreadable.add(key)
             return
@@ -57,7 +57,7 @@ class StuckSagas:
             self._found[key] = steps
 
     def steps(self) -> list[StuckStep]:
-        """All of them, the oldest first."""
+        """All stuck steps, the oldest first."""
         every = [step for steps in self._found.values() for step in steps]
         return sorted(every, key=lambda step: (step.since_ms, step.order_id, step.step))
 
@@ -67,5 +67,6 @@ def _steps(order_id: str, progress: Progress) -> list[StuckStep]:
     why = state.why if isinstance(state, Compensating) else None
     direction = direction_of(state)
     return [
-        StuckStep(order_id, leg.step, direction, leg.attempt, leg.since_ms, leg.reason, why) for leg in stuck(state)
+        StuckStep(order_id, step.step, direction, step.attempt, step.since_ms, step.reason, why)
+        for step in stuck(state)
     ]

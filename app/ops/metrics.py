@@ -1,4 +1,4 @@
-"""Figures of this process for Prometheus, over HTTP."""
+"""The Prometheus endpoint of a process."""
 
 import logging
 import socket
@@ -18,17 +18,17 @@ from prometheus_client.registry import Collector
 log = logging.getLogger(__name__)
 
 _REQUEST_SECONDS = 10
-_NOTICE_SECONDS = 0.1  # until a close is noticed
-_UNCOLLECTED = b"the figures could not be collected; the log says more\n"
+_POLL_SECONDS = 0.1  # how soon the server thread sees that it is to stop
+_UNCOLLECTED = b"the metrics could not be collected; see the log\n"
 
 
 class CannotServe(Exception):
-    """The metrics can't be served as the settings say; the message says in one sentence what to change."""
+    """The endpoint can't listen on the address of the settings. The message says in one sentence what to change."""
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
-    """One number. Figures of one name are of one kind, with one help text; a counter's name ends in `_total`."""
+class Sample:
+    """One value. Samples of one name have one kind and one help text; a counter's name ends in `_total`."""
 
     name: str
     help: str
@@ -37,40 +37,40 @@ class Figure:
     kind: Literal["gauge", "counter"]
 
 
-Collect = Callable[[], Sequence[Figure]]
+Collect = Callable[[], Sequence[Sample]]
 
 
 class Metrics:
-    """Metrics that are being served until they are closed."""
+    """An endpoint that serves from its construction until `close`."""
 
     def __init__(self, server: "_Server") -> None:
         self._server = server
-        self._thread = Thread(target=server.serve_forever, args=(_NOTICE_SECONDS,), name="metrics", daemon=True)
+        self._thread = Thread(target=server.serve_forever, args=(_POLL_SECONDS,), name="metrics", daemon=True)
         self._thread.start()
 
     @property
     def port(self) -> int:
-        """The port that was taken."""
+        """The port that it listens on."""
         return self._server.server_port
 
     def close(self) -> None:
-        """Frees the port; an answer that is under way may be cut off. Closing twice does no harm."""
+        """Frees the port; a response being sent may be cut off. A second call does nothing."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
 
 
 def serve(port: int, host: str, collect: Collect) -> Metrics:
-    """Serves what `collect` returns at each look, beside the library's `process_…`; port 0 takes any free one.
+    """Serves the samples of `collect` and the library's own `process_…` metrics; port 0 takes any free port.
 
-    `collect` is called on the server's threads, at any moment, maybe on several at once: it should only read, and
-    briefly. When it raises, that look is answered with status 500. Raises CannotServe.
+    Each scrape calls `collect` on a server thread, possibly several at once: it must only read, and be quick. A scrape
+    whose `collect` raises is answered with status 500. Raises CannotServe.
     """
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
-    registry.register(_Figures(collect))
+    registry.register(_SampleCollector(collect))
     try:
-        return Metrics(_Server(host, port, _guarded(make_wsgi_app(registry))))
+        return Metrics(_Server(host, port, _answering_errors(make_wsgi_app(registry))))
     except OSError as error:
         raise CannotServe(
             f"metrics can't be served on port {port} of {host} ({error.strerror or error}): "
@@ -78,39 +78,39 @@ def serve(port: int, host: str, collect: Collect) -> Metrics:
         ) from error
 
 
-class _Figures(Collector):
+class _SampleCollector(Collector):
     def __init__(self, collect: Collect) -> None:
         self._collect = collect
 
     def collect(self) -> Iterable[Metric]:
         families: dict[str, Metric] = {}
-        for figure in self._collect():
-            family = families.get(figure.name)
+        for sample in self._collect():
+            family = families.get(sample.name)
             if family is None:
-                family = families[figure.name] = _family(figure)
-            sample = f"{family.name}_total" if family.type == "counter" else family.name
-            family.add_sample(sample, dict(figure.labels), figure.value)
+                family = families[sample.name] = _family(sample)
+            name = f"{family.name}_total" if family.type == "counter" else family.name
+            family.add_sample(name, dict(sample.labels), sample.value)
         return families.values()
 
 
-def _family(figure: Figure) -> Metric:
-    if figure.kind == "counter":
-        return CounterMetricFamily(figure.name, figure.help)
-    return GaugeMetricFamily(figure.name, figure.help)
+def _family(sample: Sample) -> Metric:
+    if sample.kind == "counter":
+        return CounterMetricFamily(sample.name, sample.help)
+    return GaugeMetricFamily(sample.name, sample.help)
 
 
-def _guarded(app: Callable[..., Any]) -> Callable[..., Any]:
-    """The same application; what goes wrong in it is answered, and logged without its text, which may tell too much."""
+def _answering_errors(app: Callable[..., Any]) -> Callable[..., Any]:
+    """The WSGI app, but an error in it is answered with status 500 and logged without its text, which may hold data."""
 
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         try:
-            found: Iterable[bytes] = app(environ, start_response)
-        except Exception as error:  # noqa: BLE001 - the server lives on
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            log.warning("metrics: %s in %s, line %s", type(error).__name__, where.name, where.lineno)
+            body: Iterable[bytes] = app(environ, start_response)
+        except Exception as error:  # noqa: BLE001 - the server goes on
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            log.warning("metrics: %s in %s, line %s", type(error).__name__, frame.name, frame.lineno)
             start_response("500 Internal Server Error", [("Content-Type", "text/plain; charset=utf-8")])
             return [_UNCOLLECTED]
-        return found
+        return body
 
     return answer
 
@@ -119,12 +119,12 @@ class _Handler(WSGIRequestHandler):
     timeout = _REQUEST_SECONDS
 
     def log_message(self, *_: object) -> None:
-        """Looks are no news."""
+        """Doesn't log scrapes."""
 
 
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
-    allow_reuse_port = False  # some versions of Python allow it: two pods would share a port, and nobody would notice
+    allow_reuse_port = False  # some versions of Python allow it: two pods could share a port unnoticed
 
     def __init__(self, host: str, port: int, app: Callable[..., Any]) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -132,5 +132,5 @@ class _Server(ThreadingMixIn, WSGIServer):
         self.set_app(app)
 
     def handle_error(self, *_: object) -> None:
-        """A client that went away, or said nothing in time, is next to no news."""
-        log.debug("metrics: a client was not answered: %s", type(sys.exception()).__name__)
+        """A client that went away, or sent no request in time, is worth a debug line only."""
+        log.debug("metrics: client not answered: %s", type(sys.exception()).__name__)

@@ -1,4 +1,4 @@
-"""Settings: one table, read from the environment (`SAGA_…`), each checked before anything starts."""
+"""All settings in one class, read from the environment (`SAGA_…`) and checked before anything starts."""
 
 import re
 import socket
@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
-from app.ops.kafka import KafkaSettings, WrongSetting
+from app.ops.kafka_settings import KafkaSettings, WrongSetting
 
 __all__ = ["Settings", "WrongSetting", "load"]
 
@@ -17,48 +17,62 @@ Compression = Annotated[str, Field(pattern="^(none|gzip|snappy|lz4|zstd)$")]
 
 
 class Settings(KafkaSettings):
-    """Everything a pod of the orchestrator can be told. Times are in seconds."""
+    """The settings of a pod. Times are in seconds."""
 
-    topic_prefix: str = Field("", description="put before every topic's name, and before the group's")
-    group: str = Field("saga-orchestrator", description="consumer group that the pods share")
+    topic_prefix: str = Field("", description="prefix of every topic name and of the group name")
+    group: str = Field("saga-orchestrator", description="consumer group that all pods share")
     instance_id: str = Field(
         default_factory=socket.gethostname,
-        description="name of this pod, kept over restarts, never that of another: it fences the transactions",
+        description="name of this pod, unique and the same after a restart: transactional ids follow from it",
     )
-    state_dir: Path = Field(Path(".state"), description="folder for the local copy of the state; may be lost")
+    state_dir: Path = Field(
+        Path(".state"), description="folder of the local state; rebuilt from the changelog when it is lost"
+    )
     session_timeout: float = Field(
-        45.0, ge=1, le=1800, description="after so long without a sign of life a pod's partitions go to others"
+        45.0, ge=1, le=1800, description="seconds without a heartbeat after which a pod's partitions go to other pods"
     )
     transaction_timeout: float = Field(
-        15.0, ge=1, le=900, description="the broker ends a transaction that is open for longer"
+        15.0, ge=1, le=900, description="seconds after which the broker aborts an open transaction"
     )
     poll_timeout: float = Field(
-        120.0, ge=1, le=86400, description="a pod whose loop hangs for so long loses its partitions"
+        120.0, ge=1, le=86400, description="seconds between two polls after which a pod loses its partitions"
     )
     step_timeout: float | None = Field(
-        None, gt=0, le=86400 * 365, description="how long each step's answer is awaited, instead of what the saga says"
+        None, gt=0, le=86400 * 365, description="seconds until a command times out; overrides the saga's definition"
     )
     step_attempts: int | None = Field(
-        None, ge=1, le=1000, description="how often each step is asked for, instead of what the saga says"
+        None, ge=1, le=1000, description="attempts of each step; overrides the saga's definition"
     )
-    definition: str = Field("order", description="which saga is run, of those in `topologies/`")
+    definition: str = Field("order", description="saga to run, one of those in `topologies/`")
     step_limit: int = Field(
-        100_000, ge=1, description="commands of a step that a partition may have outstanding; more sagas wait in order"
+        100_000,
+        ge=1,
+        description="commands of a step that a partition may have in flight; further sagas are queued",
     )
     deadline: float | None = Field(
-        None, gt=0, le=86400 * 3650, description="how long after its start a saga goes back, instead of what it says"
+        None,
+        gt=0,
+        le=86400 * 3650,
+        description="seconds after which an unfinished saga rolls back; overrides the saga's definition",
     )
-    remember: float | None = Field(
-        None, ge=0, le=86400 * 3650, description="how long an ended saga is known, instead of what it says"
+    retention: float | None = Field(
+        None,
+        ge=0,
+        le=86400 * 3650,
+        description="seconds for which an ended saga is remembered; overrides the saga's definition",
     )
-    metrics_port: int = Field(0, ge=0, le=65535, description="port for Prometheus to scrape; 0: none")
-    metrics_host: str = Field("0.0.0.0", description="address on which it is scraped")  # noqa: S104
-    min_replication: int = Field(1, ge=1, le=100, description="every topic must have so many replicas; 3 in production")
-    compression: Compression = Field("lz4", description="of what is written: none, gzip, snappy, lz4 or zstd")
-    lanes: int = Field(2, ge=1, le=64, description="transactions that may be open at a time")
-    batch_records: int = Field(4000, ge=1, le=100_000, description="records in one transaction at most")
+    metrics_port: int = Field(0, ge=0, le=65535, description="port of the Prometheus endpoint; 0: no endpoint")
+    metrics_host: str = Field("0.0.0.0", description="address that the Prometheus endpoint listens on")  # noqa: S104
+    min_replication: int = Field(
+        1, ge=1, le=100, description="replication factor that every topic must have at least; 3 in production"
+    )
+    compression: Compression = Field(
+        "lz4", description="compression of produced records: none, gzip, snappy, lz4, zstd"
+    )
+    open_transactions: int = Field(2, ge=1, le=64, description="transactions that a pod may have open at the same time")
+    batch_records: int = Field(4000, ge=1, le=100_000, description="most input records in one transaction")
     log_level: str = Field(
-        "INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least severe log line that is written"
+        "INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least severe log level that is written"
     )
 
     @field_validator("topic_prefix", "group", "instance_id")
@@ -71,12 +85,12 @@ class Settings(KafkaSettings):
 
     @property
     def group_id(self) -> str:
-        """The consumer group's name on the broker."""
+        """The name of the consumer group on the broker, with the prefix."""
         return self.topic_prefix + self.group
 
 
 def load(**given: object) -> Settings:
-    """The settings of this process, `given` ones first. Raises WrongSetting, with one sentence."""
+    """The settings from the environment, overridden by `given` ones that are not None. Raises WrongSetting."""
     try:
         settings = Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
@@ -86,7 +100,7 @@ def load(**given: object) -> Settings:
     if not settings.transaction_timeout < settings.session_timeout < settings.poll_timeout:
         raise WrongSetting(
             "set SAGA_TRANSACTION_TIMEOUT < SAGA_SESSION_TIMEOUT < SAGA_POLL_TIMEOUT, so that a lost pod's transaction "
-            "ends before another takes its partitions over"
+            "ends before another pod takes over its partitions"
         )
-    settings.refuse_nonsense()
+    settings.refuse_contradictions()
     return settings

@@ -1,8 +1,8 @@
-"""`python -m app.samples`: the `saga` commands of this room by themselves."""
+"""`python -m app.samples`: the `saga` commands of the samples alone."""
 
-from app.ops.logs import wordless
+from app.ops.logs import redact_exceptions
 from app.samples.cli import app
 
 if __name__ == "__main__":
-    with wordless():
+    with redact_exceptions():
         app(prog_name="python -m app.samples")

@@ -1,4 +1,4 @@
-"""What the tests of the local Kafka share: waiting on conditions, looking at processes, and a few records."""
+"""Helpers of all tests on a real Kafka: wait for a condition, look at processes, write and read a few records."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -13,17 +13,17 @@ _PAUSE = 0.02  # seconds
 _QUICK = {"reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 100, "log_level": 0}
 
 
-def until(condition: Callable[[], bool], what: str) -> None:
-    """Returns when the condition holds; fails the test after a minute."""
+def until(condition: Callable[[], bool], awaited: str) -> None:
+    """Waits until the condition holds; after a minute fails the test, naming what was awaited."""
     deadline = time.monotonic() + LIMIT
     while not condition():
         if time.monotonic() > deadline:
-            raise AssertionError(f"waited {LIMIT:.0f} s in vain: {what}")
+            raise AssertionError(f"waited {LIMIT:.0f} s in vain: {awaited}")
         time.sleep(_PAUSE)
 
 
 def is_gone(pid: int) -> bool:
-    """Whether the process has ended; one that only waits to be reaped has."""
+    """Whether the process has ended; a zombie process counts as ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
     except (FileNotFoundError, ProcessLookupError):
@@ -31,7 +31,7 @@ def is_gone(pid: int) -> bool:
 
 
 def processes_in(directory: Path) -> list[int]:
-    """The running processes whose working directory is below `directory`."""
+    """The ids of the running processes whose working directory is below `directory`."""
     return [int(entry.name) for entry in Path("/proc").glob("[0-9]*") if _works_in(entry, directory)]
 
 
@@ -43,7 +43,7 @@ def _works_in(entry: Path, directory: Path) -> bool:
 
 
 def create_topic(bootstrap: str, topic: str) -> None:
-    """A topic of one partition with the cluster's default replication; returns when it has a leader."""
+    """Creates a topic of one partition with the default replication, and waits until it has a leader."""
     admin = AdminClient({"bootstrap.servers": bootstrap, **_QUICK})
     admin.create_topics([NewTopic(topic, 1)])[topic].result(LIMIT)
     until(lambda: has_leader(bootstrap, topic), f"a leader for {topic}")
@@ -60,16 +60,16 @@ def has_leader(bootstrap: str, topic: str) -> bool:
 
 
 def transactional_producer(bootstrap: str, transactional_id: str) -> Producer:
-    """A producer whose transactions are initialised."""
-    # With more in flight, the first record of a partition whose leader is not ready yet can be lost in silence.
-    in_turn = {"max.in.flight.requests.per.connection": 1}
-    producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": transactional_id, **in_turn, **_QUICK})
+    """A producer with initialised transactions."""
+    # With more in flight, the first record of a partition whose leader is not ready yet can be lost without an error.
+    one_by_one = {"max.in.flight.requests.per.connection": 1}
+    producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": transactional_id, **one_by_one, **_QUICK})
     producer.init_transactions(LIMIT)
     return producer
 
 
 def commit(producer: Producer, topic: str, values: Sequence[bytes]) -> None:
-    """Writes the values in one committed transaction; goes on where the client says that a call may be repeated."""
+    """Writes the values in one transaction and commits it; repeats the commit after a retriable error."""
     producer.begin_transaction()
     for value in values:
         producer.produce(topic, value)
@@ -85,17 +85,17 @@ def commit(producer: Producer, topic: str, values: Sequence[bytes]) -> None:
 
 
 def committed_values(bootstrap: str, topic: str) -> list[bytes]:
-    """Every value a read_committed consumer sees in partition 0, up to its end.
+    """Every committed value of partition 0, up to its high watermark.
 
-    The end of a transaction that was committed just now may not be readable yet (KAFKA-10167), and is waited for.
+    The last stable offset may be behind a transaction that was committed just now (KAFKA-10167), and is waited for.
     """
     settings = {"bootstrap.servers": bootstrap, "group.id": "unused", "enable.auto.commit": False, **_QUICK}
-    place = TopicPartition(topic, 0, 0)
-    with closing(Consumer({**settings, "isolation.level": "read_uncommitted"})) as anything:
-        _, end = anything.get_watermark_offsets(place, timeout=LIMIT)
+    partition = TopicPartition(topic, 0, 0)
+    with closing(Consumer({**settings, "isolation.level": "read_uncommitted"})) as uncommitted:
+        _, end = uncommitted.get_watermark_offsets(partition, timeout=LIMIT)
     committed = {"isolation.level": "read_committed", "enable.partition.eof": True}
     with closing(Consumer({**settings, **committed})) as consumer:
-        consumer.assign([place])
+        consumer.assign([partition])
         return _read_to(end, consumer)
 
 

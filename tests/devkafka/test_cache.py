@@ -1,4 +1,4 @@
-"""The cache of the installed broker: filled once, whole or not at all, and repaired when it isn't what was locked."""
+"""The cached installation: made once, completely or not at all, and replaced when a jar differs from the lock."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -9,12 +9,12 @@ import pytest
 from app.devkafka.cache import Installation, cache_directory, install
 from app.devkafka.lock import locked_jars, wrong_jars
 
-pytestmark = pytest.mark.broker  # it needs the real jars
+pytestmark = pytest.mark.broker  # needs the real jars
 
 
 @pytest.fixture
 def fresh_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache, and a Maven that has all jars at hand."""
+    """An empty cache, and a fake `mvn` that copies the real jars."""
     jars = install(print).home / "jars"
     mvn = tmp_path / "bin" / "mvn"
     mvn.parent.mkdir()
@@ -28,23 +28,23 @@ def fresh_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_runs_that_start_together_fetch_once(fresh_cache: Path) -> None:
-    """The second waits for the first, and both have the same whole installation."""
-    said: list[str] = []
+    """The second waits for the first, and both get the same complete installation."""
+    lines: list[str] = []
 
     def run(_number: int) -> Installation:
-        return install(said.append)
+        return install(lines.append)
 
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(run, range(2))
     assert first == second
     assert first.home == fresh_cache
-    assert sum(line.startswith("Fetching") for line in said) == 1
+    assert sum(line.startswith("Fetching") for line in lines) == 1
     assert wrong_jars(locked_jars(), fresh_cache / "jars") == []
     assert (fresh_cache / "template" / "meta.properties").is_file()
 
 
 def test_a_damaged_cache_is_filled_again(fresh_cache: Path) -> None:
-    """A jar that isn't the locked one any more is never run."""
+    """A jar that differs from the lock is never run."""
     install(print)
     damaged = fresh_cache / "jars" / locked_jars()[0].name
     damaged.write_bytes(b"harm")

@@ -1,4 +1,4 @@
-"""A local Kafka ends with whoever started it, and leaves nothing."""
+"""A local Kafka ends with the process that started it, and leaves no process and no file."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from app.devkafka import DevKafkaError, LocalKafka
-from app.devkafka.home import kept_home, temporary_home
+from app.devkafka.data_dirs import kept_directory, temporary_directory
 from app.devkafka.launcher import Launcher, Process
 from app.devkafka.ports import free_ports
 from tests.devkafka.support import is_gone, processes_in, until
@@ -33,7 +33,7 @@ sys.stdin.read()
 
 @contextmanager
 def _running(arguments: list[str], temporary: Path) -> Iterator[subprocess.Popen[str]]:
-    """A Python of its own whose temporary files are all below `temporary`."""
+    """A Python process whose temporary files are all below `temporary`."""
     environ = os.environ | {"TMPDIR": str(temporary)}
     pipe = subprocess.PIPE
     with subprocess.Popen(
@@ -49,13 +49,13 @@ def _line(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
     if line := process.stdout.readline().strip():
         return line
-    _, told = process.communicate()
-    raise AssertionError(f"it ended with {process.returncode} and said:\n{told}")
+    _, errors = process.communicate()
+    raise AssertionError(f"it ended with {process.returncode} and printed:\n{errors}")
 
 
 @pytest.mark.broker
 def test_no_broker_outlives_a_killed_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SIGKILL gives the owner no time to clear up: the kernel ends the broker, the next start removes its files."""
+    """After SIGKILL of the owner the kernel ends the broker, and the next start removes its files."""
     with _running(["-c", _OWNER], tmp_path) as owner:
         pid = int(_line(owner))
         assert processes_in(tmp_path) == [pid]
@@ -63,13 +63,13 @@ def test_no_broker_outlives_a_killed_owner(tmp_path: Path, monkeypatch: pytest.M
         until(lambda: is_gone(pid), "the end of the broker")
         assert list(tmp_path.iterdir()) != []
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with temporary_home() as home:
+    with temporary_directory() as home:
         assert list(tmp_path.iterdir()) == [home]
 
 
 @pytest.mark.broker
 def test_a_forgotten_stop_is_made_up_at_exit(tmp_path: Path) -> None:
-    """An owner that just ends leaves neither process nor file."""
+    """An owner that ends without a stop leaves no process and no file."""
     with _running(["-c", _OWNER], tmp_path) as owner:
         pid = int(_line(owner))
         owner.communicate()
@@ -80,7 +80,7 @@ def test_a_forgotten_stop_is_made_up_at_exit(tmp_path: Path) -> None:
 @pytest.mark.broker
 @pytest.mark.parametrize("ending", (signal.SIGTERM, signal.SIGINT))
 def test_the_command_prints_an_address_and_ends_when_asked(tmp_path: Path, ending: signal.Signals) -> None:
-    """Two lines for people and scripts, a clean exit, and nothing left."""
+    """Two lines, exit code 0, no process and no file left."""
     (port,) = free_ports(1)
     with _running(["-m", "app.devkafka", "start", "--port", str(port)], tmp_path) as command:
         assert _line(command) == f"127.0.0.1:{port}"
@@ -95,19 +95,19 @@ def test_the_command_prints_an_address_and_ends_when_asked(tmp_path: Path, endin
 
 @pytest.mark.broker
 def test_the_command_ends_when_its_broker_does(tmp_path: Path) -> None:
-    """It doesn't go on as if there were a Kafka, and says so in an error."""
+    """With an error that names the broker and its exit code."""
     with _running(["-m", "app.devkafka", "start", "--port", str(*free_ports(1))], tmp_path) as command:
         _line(command)
         (pid,) = processes_in(tmp_path)
         os.kill(pid, signal.SIGKILL)
-        _, told = command.communicate()
+        _, errors = command.communicate()
         assert command.returncode == 1
-        assert "error: Kafka broker 1 has ended (exit code -9)" in told
+        assert "error: Kafka broker 1 has ended (exit code -9)" in errors
 
 
 @pytest.mark.broker
 def test_a_start_that_fails_says_why_and_leaves_no_process(tmp_path: Path) -> None:
-    """The error carries the end of the broker's own log."""
+    """The error has the end of the broker's log."""
     (tmp_path / "node-1" / "data").mkdir(parents=True)  # never formatted
     kafka = LocalKafka(directory=tmp_path)
     with pytest.raises(DevKafkaError, match=r"(?s)broker 1 has ended \(exit code 1\).*meta\.properties"):
@@ -117,17 +117,17 @@ def test_a_start_that_fails_says_why_and_leaves_no_process(tmp_path: Path) -> No
 
 
 def test_a_directory_has_one_owner(tmp_path: Path) -> None:
-    """A second Kafka on the data of a running one is refused, a later one isn't."""
-    with kept_home(tmp_path / "new"), pytest.raises(DevKafkaError, match="in use by another Kafka"):
-        kept_home(tmp_path / "new").__enter__()
-    with kept_home(tmp_path / "new") as home:
+    """A second Kafka in the directory of a running one is refused; a later one is not."""
+    with kept_directory(tmp_path / "new"), pytest.raises(DevKafkaError, match="in use by another Kafka"):
+        kept_directory(tmp_path / "new").__enter__()
+    with kept_directory(tmp_path / "new") as home:
         assert home == tmp_path / "new"
 
 
 def test_temporary_directories_in_use_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Clearing up after the dead never touches the living."""
+    """Leftovers are removed, directories of running processes are not."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with temporary_home() as one, temporary_home() as other:
+    with temporary_directory() as one, temporary_directory() as other:
         assert set(tmp_path.iterdir()) == {one, other}
     assert list(tmp_path.iterdir()) == []
 
@@ -141,7 +141,7 @@ def launcher() -> Iterator[Launcher]:
 
 
 def _answering(launcher: Launcher, directory: Path) -> Process:
-    """A process, tied by now, that makes the file `answer` once there is a file `question`."""
+    """A running process that creates the file `answer` once there is a file `question`."""
     script = "touch tied; until [ -e question ]; do sleep 0.02; done; touch answer"
     process = launcher.launch(["/bin/sh", "-c", script], directory, directory / "log")
     until((directory / "tied").exists, "the process")
@@ -149,7 +149,7 @@ def _answering(launcher: Launcher, directory: Path) -> Process:
 
 
 def test_a_process_outlives_the_thread_that_asked_for_it(tmp_path: Path, launcher: Launcher) -> None:
-    """A broker restarted by a short-lived thread must not die with that thread."""
+    """A broker that was started by a short-lived thread must not die with that thread."""
     started: list[Process] = []
     thread = threading.Thread(target=lambda: started.append(_answering(launcher, tmp_path)))
     thread.start()
@@ -159,15 +159,15 @@ def test_a_process_outlives_the_thread_that_asked_for_it(tmp_path: Path, launche
     assert (tmp_path / "answer").exists()
 
 
-def test_a_program_that_is_not_there_is_an_exit_and_no_hang(tmp_path: Path, launcher: Launcher) -> None:
-    """The process ends at once, and the log says what was missing."""
+def test_a_missing_program_ends_at_once(tmp_path: Path, launcher: Launcher) -> None:
+    """The process ends with an error, and its log says which program is missing."""
     process = launcher.launch([str(tmp_path / "missing")], tmp_path, tmp_path / "log")
     assert process.wait(60) != 0
     assert "No such file" in (tmp_path / "log").read_text()
 
 
-def test_a_directory_that_is_not_there_is_an_error_of_the_caller(tmp_path: Path, launcher: Launcher) -> None:
-    """What goes wrong in the launcher's thread is raised in the one that asked, and the launcher goes on."""
+def test_a_missing_directory_is_an_error_of_the_caller(tmp_path: Path, launcher: Launcher) -> None:
+    """An error on the launcher's thread is raised on the caller's thread, and the launcher goes on."""
     with pytest.raises(FileNotFoundError):
         launcher.launch(["/bin/true"], tmp_path / "missing", tmp_path / "log")
     assert launcher.launch(["/bin/true"], tmp_path, tmp_path / "log").wait(60) == 0

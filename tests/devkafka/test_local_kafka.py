@@ -15,13 +15,13 @@ pytestmark = pytest.mark.broker
 
 @pytest.fixture(scope="module")
 def kafka() -> Iterator[LocalKafka]:
-    """One broker for the tests that leave it as it was."""
+    """One broker for all tests that don't kill it."""
     with LocalKafka() as kafka:
         yield kafka
 
 
 def test_a_committed_transaction_is_read(kafka: LocalKafka, topic_prefix: str) -> None:
-    """What was committed together is seen by a read_committed consumer, in order."""
+    """A read_committed consumer reads its records in order."""
     topic = topic_prefix + "committed"
     create_topic(kafka.bootstrap, topic)
     commit(transactional_producer(kafka.bootstrap, topic), topic, [b"one", b"two"])
@@ -29,7 +29,7 @@ def test_a_committed_transaction_is_read(kafka: LocalKafka, topic_prefix: str) -
 
 
 def test_an_aborted_transaction_is_not_read(kafka: LocalKafka, topic_prefix: str) -> None:
-    """A real broker hides aborted records, which a mock of one doesn't."""
+    """A real broker hides aborted records; librdkafka's mock broker doesn't."""
     topic = topic_prefix + "aborted"
     create_topic(kafka.bootstrap, topic)
     producer = transactional_producer(kafka.bootstrap, topic)
@@ -42,7 +42,7 @@ def test_an_aborted_transaction_is_not_read(kafka: LocalKafka, topic_prefix: str
 
 
 def test_a_second_producer_fences_the_first(kafka: LocalKafka, topic_prefix: str) -> None:
-    """Two owners of one transactional id can't both commit."""
+    """Only the latest producer with a transactional id can commit."""
     topic = topic_prefix + "fenced"
     create_topic(kafka.bootstrap, topic)
     first = transactional_producer(kafka.bootstrap, topic)
@@ -53,8 +53,8 @@ def test_a_second_producer_fences_the_first(kafka: LocalKafka, topic_prefix: str
     assert committed_values(kafka.bootstrap, topic) == [b"first", b"second"]
 
 
-def test_a_topic_is_not_made_by_asking_for_it(kafka: LocalKafka, topic_prefix: str) -> None:
-    """A mistyped topic is an error and doesn't become a topic."""
+def test_a_metadata_request_creates_no_topic(kafka: LocalKafka, topic_prefix: str) -> None:
+    """A mistyped topic is an error."""
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
     asked = admin.list_topics(topic_prefix + "mistyped", timeout=10).topics[topic_prefix + "mistyped"]
     assert asked.error is not None
@@ -62,7 +62,7 @@ def test_a_topic_is_not_made_by_asking_for_it(kafka: LocalKafka, topic_prefix: s
 
 
 def test_a_paused_broker_answers_again_when_resumed(kafka: LocalKafka) -> None:
-    """Paused it is alive and silent."""
+    """While it is paused it is alive and gives no answer."""
     (broker,) = kafka.brokers
     broker.pause()
     try:
@@ -75,7 +75,7 @@ def test_a_paused_broker_answers_again_when_resumed(kafka: LocalKafka) -> None:
 
 
 def test_committed_data_survives_kill_and_restart(tmp_path: Path, topic_prefix: str) -> None:
-    """After kill -9 the same producer goes on, and a later cluster on the same directory has it all."""
+    """After kill -9 the same producer continues, and a later cluster in the same directory has all records."""
     topic = topic_prefix + "kept"
     with LocalKafka(directory=tmp_path) as kafka:
         create_topic(kafka.bootstrap, topic)
@@ -95,8 +95,8 @@ def test_committed_data_survives_kill_and_restart(tmp_path: Path, topic_prefix: 
 
 
 @pytest.mark.slow
-def test_three_brokers_do_with_two(topic_prefix: str) -> None:
-    """With one of three killed transactions go on, and the killed one comes back into the cluster."""
+def test_two_of_three_brokers_suffice(topic_prefix: str) -> None:
+    """Transactions continue when one of three is killed, and that one rejoins the cluster when it is started."""
     topic = topic_prefix + "replicated"
     with LocalKafka(brokers=3) as kafka:
         create_topic(kafka.bootstrap, topic)

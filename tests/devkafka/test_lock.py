@@ -1,4 +1,4 @@
-"""The lock of the broker's jars, and the refusal of every other file."""
+"""The lock file of the broker's jars, and the refusal of files that differ from it."""
 
 import hashlib
 from pathlib import Path, PurePosixPath
@@ -29,7 +29,7 @@ def _fake_maven(directory: Path, script: str, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_shipped_lock_names_the_broker_and_its_log_binding() -> None:
-    """46 files, among them the broker of the version we say and the one silent logger."""
+    """46 files, among them the broker of KAFKA_VERSION and the slf4j binding."""
     coordinates = {jar.coordinate for jar in locked_jars()}
     assert len(coordinates) == 46
     assert ("org.apache.kafka", "kafka_2.13", KAFKA_VERSION) in coordinates
@@ -56,26 +56,26 @@ def test_a_line_becomes_a_jar() -> None:
     ),
 )
 def test_a_malformed_line_is_refused_by_number(line: str) -> None:
-    """A lock that was edited by accident is never half believed."""
+    """One malformed line invalidates the whole lock."""
     with pytest.raises(DevKafkaError, match="line 2"):
         parse_lock(f"{_GOOD}\n{line}\n")
 
 
 @pytest.mark.parametrize("text", ("", f"{_GOOD}\n{_GOOD}\n"))
 def test_an_empty_or_doubled_lock_is_refused(text: str) -> None:
-    """Nothing to check against, or two hashes for one file, is an error."""
+    """A lock without jars, or with two lines for one file, is an error."""
     with pytest.raises(DevKafkaError, match="restore it"):
         parse_lock(text)
 
 
 def test_another_hash_is_another_cache() -> None:
-    """A changed lock never meets the jars of the old one."""
+    """A changed lock has a cache directory of its own."""
     assert lock_id([_jar(b"one")]) != lock_id([_jar(b"two")])
 
 
 @pytest.mark.parametrize("content", (b"harm!", b"right and more", None))
-def test_another_file_than_the_locked_is_wrong(tmp_path: Path, content: bytes | None) -> None:
-    """Same size with other bytes, another size, or no file at all."""
+def test_a_file_that_differs_from_the_lock_is_wrong(tmp_path: Path, content: bytes | None) -> None:
+    """The same size with other bytes, another size, or no file at all."""
     jar = _jar(b"right")
     if content is not None:
         (tmp_path / jar.name).write_bytes(content)
@@ -83,28 +83,28 @@ def test_another_file_than_the_locked_is_wrong(tmp_path: Path, content: bytes | 
 
 
 def test_a_fetched_jar_with_a_wrong_hash_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever Maven hands over is checked, and the error names the file."""
+    """Every file from Maven is checked, and the error names the wrong one."""
     _fake_maven(tmp_path, 'printf harm! > "$into/thing-1.0.jar"', monkeypatch)
-    with pytest.raises(DevKafkaError, match=r"not what the lock names.*thing-1\.0\.jar"):
+    with pytest.raises(DevKafkaError, match=r"differ from the lock in size or sha256: thing-1\.0\.jar"):
         fetch_jars([_jar(b"right")], tmp_path)
 
 
 def test_a_fetched_jar_with_the_locked_hash_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same Maven with the right bytes is fine."""
+    """The file from Maven stays where it is."""
     _fake_maven(tmp_path, 'printf right > "$into/thing-1.0.jar"', monkeypatch)
     fetch_jars([_jar(b"right")], tmp_path)
     assert (tmp_path / "thing-1.0.jar").read_bytes() == b"right"
 
 
 def test_a_failing_maven_is_quoted_without_passwords(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first error line is shown, but not the user and password in an address of it."""
+    """The error has Maven's first error line without the user and password of its URL."""
     _fake_maven(tmp_path, 'echo "[ERROR] no answer from https://joe:secret@repo.invalid/x"; exit 1', monkeypatch)
     with pytest.raises(DevKafkaError, match=r"mvn failed: \[ERROR\] no answer from https://repo\.invalid/x"):
         fetch_with_maven([_jar(b"right")], tmp_path)
 
 
-def test_the_pom_asks_for_the_locked_jars_and_nothing_behind_them() -> None:
-    """Each dependency is a locked coordinate and excludes all of its own."""
+def test_the_pom_depends_on_the_locked_jars_alone() -> None:
+    """Each dependency is a locked coordinate, and excludes all transitive ones."""
     names = {"m": "http://maven.apache.org/POM/4.0.0"}
     found = ET.fromstring(pom_of(locked_jars())).findall(".//m:dependency", names)  # noqa: S314 - our own text
     parts = ("groupId", "artifactId", "version")

@@ -1,1 +1,1 @@
-"""Tests of what people do about sagas."""
+"""Tests of the operators' commands."""

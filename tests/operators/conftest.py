@@ -1,19 +1,19 @@
-"""Topics of the test's own."""
+"""Topics of each test's own, and none of the environment's settings."""
 
 import pytest
 
-from tests.operators.desk import Desk
+from tests.operators.fake_orchestrator import FakeOrchestrator
 
 
 @pytest.fixture
-def desk(kafka_bootstrap: str, topic_prefix: str) -> Desk:
-    """The topics that operators' commands need, on a real Kafka."""
-    return Desk(kafka_bootstrap, topic_prefix)
+def orchestrator(kafka_bootstrap: str, topic_prefix: str) -> FakeOrchestrator:
+    """The orchestrator's side of the topics that operators' commands use, on a real Kafka."""
+    return FakeOrchestrator(kafka_bootstrap, topic_prefix)
 
 
 @pytest.fixture(autouse=True)
 def own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A command under test gets its settings from the test alone, and the login's name too."""
+    """Removes the environment's settings, and sets the login name to olga."""
     for name in ("SAGA_KAFKA_BOOTSTRAP", "SAGA_TOPIC_PREFIX"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("LOGNAME", "olga")

@@ -1,4 +1,4 @@
-"""Sentences from what the saga really decides on an operation."""
+"""The sentences for decisions that the saga really takes on an operation."""
 
 from dataclasses import replace
 
@@ -9,13 +9,12 @@ from app.operators.answer import Answer, of_dead_letter, of_decision, of_event
 from app.saga.decide import decide
 from app.saga.definition import Command, Saga, Step, with_policy
 from app.saga.messages import Input, Operation
-from app.saga.state import UNKNOWN, Progress
+from app.saga.state import NO_SAGA, Progress
 from app.saga.verdict import Decision
 from app.wire.writer import Origin, input_cause, write
-from tests.saga.given import NOON, Story, given
-from tests.saga.words import (
-    HASTY,
+from tests.saga.order_messages import (
     ID,
+    ONE_ATTEMPT,
     cancel,
     charged,
     compensate,
@@ -28,49 +27,50 @@ from tests.saga.words import (
     retry,
     skip,
 )
+from tests.saga.story import NOON, Story, given
 from topologies.order import ORDER
 
-REFUND_STUCK = given(HASTY, placed(), reserved(), cancel(), failed("payment:undo"))
-RELEASE_STUCK = given(HASTY, placed(), reserved(), declined(), failed("reservation:undo"))
-AGAIN_STUCK = REFUND_STUCK.when(retry()).after.lived(failed("payment:undo", 2))
+REFUND_STUCK = given(ONE_ATTEMPT, placed(), reserved(), cancel(), failed("payment:undo"))
+RELEASE_STUCK = given(ONE_ATTEMPT, placed(), reserved(), declined(), failed("reservation:undo"))
+AGAIN_STUCK = REFUND_STUCK.when(retry()).after.moved_by(failed("payment:undo", 2))
 PIVOT = replace(ORDER.step("payment"), after=(), kind="pivot", undo=None, undone=None)
 SOLE = with_policy(Saga("sole", 1, (PIVOT,)), attempts=1)
 SOLE_STUCK = given(SOLE, placed(), failed("payment:do"))
 
 
-def told(story: Story, wish: Operation) -> Answer:
-    """The answer in the decision, and in the record of it, which is no answer to another message."""
-    verdict = story.when(wish).verdict
+def answer_to(story: Story, operation: Operation) -> Answer:
+    """The answer in the decision's events; the same from its record, which is no answer to another message."""
+    verdict = story.when(operation).verdict
     assert isinstance(verdict, Decision)
-    cause = input_cause(Origin("saga.operations", 0, 1, NOON), wish.id, "saga.retry", ())
+    cause = input_cause(Origin("saga.operations", 0, 1, NOON), operation.id, "saga.retry", ())
     record = write(story.saga, ID, verdict, cause, NOON)[0]
     answer = of_decision(ID, verdict.events)
-    assert of_event(ID, wish.id, record.value) == answer
+    assert of_event(ID, operation.id, record.value) == answer
     assert of_event(ID, "another message", record.value) is None
     return answer
 
 
 @pytest.mark.parametrize(
-    ("story", "wish", "sentence"),
+    ("story", "operation", "sentence"),
     (
-        (REFUND_STUCK, retry(), "o-1: payment's undo is asked again (attempt 2)"),
-        (AGAIN_STUCK, retry(), "o-1: payment's undo is asked again (attempt 3)"),
-        (REFUND_STUCK, skip(), "o-1: payment's undo is taken as done by hand; reservation's undo is asked"),
+        (REFUND_STUCK, retry(), "o-1: payment's undo is requested again (attempt 2)"),
+        (AGAIN_STUCK, retry(), "o-1: payment's undo is requested again (attempt 3)"),
+        (REFUND_STUCK, skip(), "o-1: payment's undo is taken as done by hand; reservation's undo is requested"),
         (RELEASE_STUCK, skip(), "o-1: reservation's undo is taken as done by hand; rolled back"),
-        (given(ORDER, placed()), compensate(), "o-1 goes back; reservation's undo is asked"),
-        (given(ORDER, placed(), reserved()), compensate(), "o-1 goes back; payment's undo is asked"),
-        (SOLE_STUCK, retry(), "o-1: payment is asked again (attempt 2)"),
+        (given(ORDER, placed()), compensate(), "o-1: rollback started; reservation's undo is requested"),
+        (given(ORDER, placed(), reserved()), compensate(), "o-1: rollback started; payment's undo is requested"),
+        (SOLE_STUCK, retry(), "o-1: payment is requested again (attempt 2)"),
         (SOLE_STUCK, skip(), "o-1: payment is taken as done by hand; completed"),
-        (SOLE_STUCK, compensate(), "o-1 goes back; rolled back"),
+        (SOLE_STUCK, compensate(), "o-1: rollback started; rolled back"),
     ),
 )
-def test_what_was_done_is_told_in_one_sentence(story: Story, wish: Operation, sentence: str) -> None:
-    """For each operation wherever it makes sense."""
-    assert told(story, wish) == Answer(sentence, done=True)
+def test_an_operation_that_was_done_is_one_sentence(story: Story, operation: Operation, sentence: str) -> None:
+    """For each operation, in each state that allows it."""
+    assert answer_to(story, operation) == Answer(sentence, done=True)
 
 
 @pytest.mark.parametrize(
-    ("story", "wish", "needed"),
+    ("story", "operation", "needed"),
     (
         (given(ORDER, placed()), retry(), "a saga that is stuck"),
         (given(ORDER, placed(), reserved(), charged()), skip(), "a saga that is stuck"),
@@ -79,16 +79,16 @@ def test_what_was_done_is_told_in_one_sentence(story: Story, wish: Operation, se
         (given(SOLE, placed()), compensate(), "a saga that can still go back"),
     ),
 )
-def test_what_was_refused_is_told_with_the_reason(story: Story, wish: Operation, needed: str) -> None:
-    """As the saga gives it."""
-    assert told(story, wish) == Answer(f"o-1 was refused: needs {needed}", done=False)
+def test_a_refusal_is_one_sentence_with_its_reason(story: Story, operation: Operation, needed: str) -> None:
+    """The reason is the one in the event."""
+    assert answer_to(story, operation) == Answer(f"o-1 was refused: needs {needed}", done=False)
 
 
 def fork() -> tuple[Saga, Progress]:
-    """Two steps side by side, which can't be undone, both stuck."""
+    """Two parallel steps without an undo, both stuck."""
     steps = (PIVOT, *(_retriable(name) for name in ("pack", "bill")))
     saga = with_policy(Saga("fork", 1, steps), attempts=1)
-    progress = UNKNOWN
+    progress = NO_SAGA
     inputs: tuple[Input, ...] = (placed(), charged(), failed("pack:do"), failed("bill:do"))
     for each in inputs:
         verdict = decide(saga, ID, progress, each, NOON)
@@ -103,28 +103,28 @@ def _retriable(name: str) -> Step:
 
 
 @pytest.mark.parametrize(
-    ("wish", "room", "sentence"),
+    ("operation", "with_capacity", "sentence"),
     (
-        (retry(), ("pack", "bill"), "o-1: pack is asked again (attempt 2); bill is asked again (attempt 2)"),
+        (retry(), ("pack", "bill"), "o-1: pack is requested again (attempt 2); bill is requested again (attempt 2)"),
         (
             retry(),
             ("bill",),
-            "o-1: bill is asked again (attempt 2); pack is asked again as soon as its participant has room",
+            "o-1: bill is requested again (attempt 2); pack is queued until its participant has capacity",
         ),
-        (retry(step="bill"), ("pack", "bill"), "o-1: bill is asked again (attempt 2)"),
-        (skip(step="pack"), (), "o-1: what is stuck in pack is taken as done by hand"),
+        (retry(step="bill"), ("pack", "bill"), "o-1: bill is requested again (attempt 2)"),
+        (skip(step="pack"), (), "o-1: the stuck command of pack is taken as done by hand"),
     ),
 )
-def test_steps_side_by_side_are_all_told(wish: Operation, room: tuple[str, ...], sentence: str) -> None:
-    """Each that was stuck, those too that wait for room."""
+def test_parallel_steps_are_all_named(operation: Operation, with_capacity: tuple[str, ...], sentence: str) -> None:
+    """Each step that was stuck, queued ones too."""
     saga, progress = fork()
-    verdict = decide(saga, ID, progress, wish, NOON, lambda step: step in room)
+    verdict = decide(saga, ID, progress, operation, NOON, lambda step: step in with_capacity)
     assert isinstance(verdict, Decision)
     assert of_decision(ID, verdict.events) == Answer(sentence, done=True)
 
 
-def test_the_last_of_them_ends_the_order() -> None:
-    """Once each was named."""
+def test_the_last_skip_completes_the_order() -> None:
+    """After each stuck step was skipped by its name."""
     saga, progress = fork()
     verdict = decide(saga, ID, progress, skip(step="pack"), NOON)
     assert isinstance(verdict, Decision)
@@ -134,31 +134,31 @@ def test_the_last_of_them_ends_the_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wish", "refusal"),
+    ("operation", "refusal"),
     (
         (skip(), "needs the name of one step, as several are stuck: pack, bill"),
         (skip(step="payment"), "needs payment to be stuck"),
         (retry(step="payment"), "needs payment to be stuck"),
     ),
 )
-def test_which_step_is_meant_is_asked_for(wish: Operation, refusal: str) -> None:
-    """The names to choose from stand in the sentence."""
+def test_an_ambiguous_or_wrong_step_is_refused(operation: Operation, refusal: str) -> None:
+    """The sentence has the names to choose from."""
     saga, progress = fork()
-    verdict = decide(saga, ID, progress, wish, NOON)
+    verdict = decide(saga, ID, progress, operation, NOON)
     assert isinstance(verdict, Decision)
     assert of_decision(ID, verdict.events) == Answer(f"o-1 was refused: {refusal}", done=False)
 
 
-def test_what_is_taken_as_done_may_have_to_wait() -> None:
-    """When nothing follows at once the sentence doesn't say more than the events do."""
-    verdict = decide(HASTY, ID, REFUND_STUCK.progress, skip(), NOON, lambda _: False)
+def test_a_skip_without_consequences_says_no_more_than_its_events() -> None:
+    """The next undo is queued, so that no event shows the direction of the skipped command."""
+    verdict = decide(ONE_ATTEMPT, ID, REFUND_STUCK.progress, skip(), NOON, lambda _: False)
     assert isinstance(verdict, Decision)
-    sentence = "o-1: what is stuck in payment is taken as done by hand"
+    sentence = "o-1: the stuck command of payment is taken as done by hand"
     assert of_decision(ID, verdict.events) == Answer(sentence, done=True)
 
 
-def test_an_order_nobody_knows_is_told() -> None:
-    """The operation is a dead letter, found by its own id."""
+def test_an_operation_on_an_unknown_order_is_a_dead_letter() -> None:
+    """The dead letter is found by the operation's message id."""
     headers = [("ce_id", b"m-1"), ("__saga.errors.reason", b"unknown_order"), ("__saga.errors.message", b"x")]
     found = of_dead_letter(ID, "m-1", headers)
     assert found == Answer(
@@ -170,8 +170,8 @@ def test_an_order_nobody_knows_is_told() -> None:
     assert of_dead_letter(ID, "m-1", ()) is None
 
 
-def test_any_other_dead_letter_is_told_with_its_reason() -> None:
-    """As the orchestrator wrote it."""
+def test_any_other_dead_letter_is_one_sentence_with_its_reason() -> None:
+    """Reason code and text are those of the dead letter; bytes that are no UTF-8 are replaced."""
     headers = [("ce_id", b"m-1"), ("__saga.errors.reason", b"invalid"), ("__saga.errors.message", b"no \xff good")]
     found = of_dead_letter(ID, "m-1", headers)
     assert found is not None
@@ -196,13 +196,13 @@ def test_any_other_dead_letter_is_told_with_its_reason() -> None:
         b'{"cause":{"id":"m-1"},"events":[{"type":"saga.operated","operation":"saga.retry"}]}',
     ),
 )
-def test_what_is_no_decision_is_no_answer(value: bytes | None) -> None:
-    """Whatever somebody wrote into the topic, it is passed over."""
+def test_a_record_that_is_no_decision_is_no_answer(value: bytes | None) -> None:
+    """A foreign record in the topic is skipped."""
     assert of_event(ID, "m-1", value) is None
 
 
-def test_an_operation_of_a_later_version_is_told() -> None:
-    """That it was done can be seen without knowing it."""
+def test_an_operation_of_a_later_version_is_answered() -> None:
+    """Its event says that it was done, although this version doesn't know the operation."""
     event = {"type": "saga.operated", "operation": "saga.pause", "operator": "olga", "reason": "x"}
     value = orjson.dumps({"cause": {"id": "m-1"}, "events": [event]})
     assert of_event(ID, "m-1", value) == Answer("o-1: the operation was done", done=True)

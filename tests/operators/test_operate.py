@@ -1,4 +1,4 @@
-"""Operations given on a real Kafka, answered as the contract has it, or not at all."""
+"""Operations sent on a real Kafka, with an answer by the wire contract, or without one."""
 
 import os
 import signal
@@ -13,7 +13,14 @@ from typer.testing import CliRunner
 from app.operators.cli import app
 from app.wire.partition import partition_of
 from tests.devkafka.support import LIMIT
-from tests.operators.desk import PARTITIONS, Desk, Given, Record, dead_letter, decision
+from tests.operators.fake_orchestrator import (
+    PARTITIONS,
+    FakeOrchestrator,
+    ReadOperation,
+    Record,
+    dead_letter,
+    decision,
+)
 
 OPERATED = {"type": "saga.operated", "operator": "olga", "reason": "it is up again", "steps": ["payment"]}
 RETRIED = (
@@ -32,13 +39,13 @@ WHY = ("--reason", "it is up again")
 
 @pytest.mark.broker
 @pytest.mark.parametrize(("word", "order"), (("retry", "o-1"), ("skip", "o-3"), ("compensate", "o-5")))
-def test_an_operation_is_written_by_the_contract(desk: Desk, word: str, order: str) -> None:
-    """In the order's own partition, each a message of its own; who gave it is the login, if nobody else is named."""
+def test_an_operation_is_written_by_the_contract(orchestrator: FakeOrchestrator, word: str, order: str) -> None:
+    """In the order's partition, each with a message id of its own; the default operator is the login name."""
     written = (0, f"{order}: the operation is written\n", "")
-    assert desk.saga(word, order, *WHY, "--wait", "0") == written
-    assert desk.saga(word, order, "--reason", "because", "--operator", "otto", "--wait", "0") == written
-    with desk.operations() as one_more:
-        first, second = one_more(), one_more()
+    assert orchestrator.saga(word, order, *WHY, "--wait", "0") == written
+    assert orchestrator.saga(word, order, "--reason", "because", "--operator", "otto", "--wait", "0") == written
+    with orchestrator.operations() as next_operation:
+        first, second = next_operation(), next_operation()
     for each in (first, second):
         assert each.key == order.encode()
         assert each.partition == partition_of(order.encode(), PARTITIONS)
@@ -52,82 +59,86 @@ def test_an_operation_is_written_by_the_contract(desk: Desk, word: str, order: s
 
 @pytest.mark.broker
 @pytest.mark.parametrize("word", ("retry", "skip"))
-def test_one_step_is_named(desk: Desk, word: str) -> None:
-    """It stands beside who and why."""
-    assert desk.saga(word, "o-1", *WHY, "--step", "payment", "--wait", "0")[0] == 0
-    with desk.operations() as one_more:
-        given = one_more()
-    assert given.value == {"order_id": "o-1", "operator": "olga", "reason": "it is up again", "step": "payment"}
+def test_one_step_is_named(orchestrator: FakeOrchestrator, word: str) -> None:
+    """In the operation's data, beside operator and reason."""
+    assert orchestrator.saga(word, "o-1", *WHY, "--step", "payment", "--wait", "0")[0] == 0
+    with orchestrator.operations() as next_operation:
+        operation = next_operation()
+    assert operation.value == {"order_id": "o-1", "operator": "olga", "reason": "it is up again", "step": "payment"}
 
 
 @pytest.mark.broker
-def test_what_came_of_it_is_told(desk: Desk) -> None:
-    """As soon as its decision is there, whatever else there is in the partition."""
+def test_the_decision_is_the_answer(orchestrator: FakeOrchestrator) -> None:
+    """As soon as it is committed, whatever other records are in the partition."""
 
-    def answer(operation: Given) -> None:
+    def answer(operation: ReadOperation) -> None:
         noise: list[Record] = [
             decision(operation, REFUSED, id="another message"),
             decision(operation, REFUSED, order="another-order"),
             ("saga.events", operation.key, b"no decision", []),
             ("saga.dead-letters", operation.key, None, [("ce_id", b"another message")]),
         ]
-        desk.write(operation.partition, *noise, decision(operation, *RETRIED))
+        orchestrator.write(operation.partition, *noise, decision(operation, *RETRIED))
 
-    desk.write(partition_of(b"o-1", PARTITIONS), ("saga.events", b"o-1", b"from before", []))
-    with desk.answering(answer):
-        told = desk.saga("retry", "o-1", *WHY)
-    assert told == (0, "o-1: payment's undo is asked again (attempt 13)\n", "")
-
-
-@pytest.mark.broker
-def test_a_refusal_is_told(desk: Desk) -> None:
-    """The exit code says that nothing was done."""
-    with desk.answering(lambda operation: desk.write(operation.partition, decision(operation, REFUSED))):
-        told = desk.saga("retry", "o-1", *WHY)
-    assert told == (1, "o-1 was refused: needs a saga that is stuck\n", "")
+    orchestrator.write(partition_of(b"o-1", PARTITIONS), ("saga.events", b"o-1", b"from before", []))
+    with orchestrator.answering(answer):
+        answered = orchestrator.saga("retry", "o-1", *WHY)
+    assert answered == (0, "o-1: payment's undo is requested again (attempt 13)\n", "")
 
 
 @pytest.mark.broker
-def test_an_unknown_order_is_told(desk: Desk) -> None:
-    """Its operation is found among the dead letters."""
-
-    def answer(operation: Given) -> None:
-        desk.write(operation.partition, dead_letter(operation, "unknown_order", "no order of this id was placed"))
-
-    with desk.answering(answer):
-        code, told, complaint = desk.saga("skip", "o-1", *WHY)
-    assert (code, complaint) == (1, "")
-    assert told.startswith("o-1 is not known: no order of this id was placed")
-    assert "dead letters" in told
+def test_a_refusal_is_the_answer(orchestrator: FakeOrchestrator) -> None:
+    """With exit code 1, as nothing was done."""
+    with orchestrator.answering(
+        lambda operation: orchestrator.write(operation.partition, decision(operation, REFUSED))
+    ):
+        answered = orchestrator.saga("retry", "o-1", *WHY)
+    assert answered == (1, "o-1 was refused: needs a saga that is stuck\n", "")
 
 
 @pytest.mark.broker
-def test_only_what_is_committed_is_told(desk: Desk) -> None:
-    """An answer that was taken back is none."""
+def test_a_dead_letter_is_the_answer(orchestrator: FakeOrchestrator) -> None:
+    """As for an order that is not known."""
 
-    def answer(operation: Given) -> None:
-        pod = desk.pod()
-        desk.begin(pod, operation.partition, decision(operation, REFUSED))
+    def answer(operation: ReadOperation) -> None:
+        orchestrator.write(
+            operation.partition, dead_letter(operation, "unknown_order", "no order of this id was placed")
+        )
+
+    with orchestrator.answering(answer):
+        code, printed, errors = orchestrator.saga("skip", "o-1", *WHY)
+    assert (code, errors) == (1, "")
+    assert printed.startswith("o-1 is not known: no order of this id was placed")
+    assert "dead letters" in printed
+
+
+@pytest.mark.broker
+def test_only_a_committed_decision_is_an_answer(orchestrator: FakeOrchestrator) -> None:
+    """One whose transaction was aborted is none."""
+
+    def answer(operation: ReadOperation) -> None:
+        pod = orchestrator.pod()
+        orchestrator.begin(pod, operation.partition, decision(operation, REFUSED))
         pod.abort_transaction(LIMIT)
-        desk.begin(pod, operation.partition, decision(operation, *RETRIED))
+        orchestrator.begin(pod, operation.partition, decision(operation, *RETRIED))
         pod.commit_transaction(LIMIT)
 
-    with desk.answering(answer):
-        assert desk.saga("retry", "o-1", *WHY)[0] == 0
+    with orchestrator.answering(answer):
+        assert orchestrator.saga("retry", "o-1", *WHY)[0] == 0
 
 
 @pytest.mark.broker
-def test_silence_is_told(desk: Desk) -> None:
-    """That it was written, and who may be missing."""
-    code, told, complaint = desk.saga("retry", "o-1", *WHY, "--wait", "1")
-    assert (code, told, desk.count()) == (1, "", 1)
-    assert complaint == (
-        "error: o-1: the operation is written, but nothing came of it within 1 s: the orchestrator may be down or "
-        "behind; see what became of the order before giving it again\n"
+def test_no_decision_in_time_is_an_error(orchestrator: FakeOrchestrator) -> None:
+    """It says that the operation is written, and what may be wrong."""
+    code, printed, errors = orchestrator.saga("retry", "o-1", *WHY, "--wait", "1")
+    assert (code, printed, orchestrator.count()) == (1, "", 1)
+    assert errors == (
+        "error: o-1: the operation is written, but no decision came within 1 s (orchestrator down, or behind?): "
+        "check the order before you repeat the operation\n"
     )
 
 
-# What is started in the background, these tests perhaps, is deaf to Ctrl-C, and so is all that it starts.
+# A process started in the background, as these tests may be, ignores SIGINT, and so do its children.
 AT_A_TERMINAL = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -137,15 +148,18 @@ app()
 
 
 @pytest.mark.broker
-def test_an_interrupted_wait_says_what_may_be_written(desk: Desk) -> None:
-    """Ctrl-C ends the waiting, not the operation."""
-    command = [sys.executable, "-c", AT_A_TERMINAL, "skip", "o-1", *WHY, *desk.where]
-    with desk.operations() as one_more, subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        one_more()
+def test_an_interrupted_wait_says_that_the_operation_may_be_written(orchestrator: FakeOrchestrator) -> None:
+    """Ctrl-C ends the wait, not the operation."""
+    command = [sys.executable, "-c", AT_A_TERMINAL, "skip", "o-1", *WHY, *orchestrator.options]
+    with (
+        orchestrator.operations() as next_operation,
+        subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process,
+    ):
+        next_operation()
         os.kill(process.pid, signal.SIGINT)
-        _, complaint = process.communicate(timeout=LIMIT)
+        _, errors = process.communicate(timeout=LIMIT)
     assert process.returncode == 1
-    assert complaint.startswith("error: o-1: interrupted, but the operation may be written already: ")
+    assert errors.startswith("error: o-1: interrupted, but the operation may be written already: ")
 
 
 @pytest.mark.parametrize(
@@ -158,8 +172,8 @@ def test_an_interrupted_wait_says_what_may_be_written(desk: Desk) -> None:
         ("o-1", "x", "o" * 1025),
     ),
 )
-def test_what_could_not_be_read_is_not_written(order: str, reason: str, operator: str) -> None:
-    """It is refused before Kafka is asked for anything; nothing that was given is repeated."""
+def test_an_invalid_operation_is_not_written(order: str, reason: str, operator: str) -> None:
+    """It is refused before any connection to Kafka; the sentence doesn't repeat the value."""
     words = ["retry", order, "--reason", reason, "--operator", operator, "--bootstrap", "127.0.0.1:1"]
     result = CliRunner().invoke(app, words)
     assert (result.exit_code, result.stdout) == (2, "")
@@ -168,8 +182,8 @@ def test_what_could_not_be_read_is_not_written(order: str, reason: str, operator
 
 
 @pytest.mark.parametrize("word", ("retry", "skip"))
-def test_what_can_be_no_step_is_not_written(word: str) -> None:
-    """It is refused like the rest of what was given, and is not repeated."""
+def test_an_invalid_step_is_not_written(word: str) -> None:
+    """It is refused before any connection to Kafka; the sentence doesn't repeat the value."""
     words = [word, "o-1", *WHY, "--operator", "olga", "--step", "pay ment", "--bootstrap", "127.0.0.1:1"]
     result = CliRunner().invoke(app, words)
     assert (result.exit_code, result.stdout) == (2, "")
@@ -177,14 +191,14 @@ def test_what_can_be_no_step_is_not_written(word: str) -> None:
 
 
 def test_a_whole_order_is_compensated() -> None:
-    """Of it there is no single step to choose."""
+    """It has no option --step."""
     result = CliRunner().invoke(app, ["compensate", "o-1", *WHY, "--step", "payment"])
     assert (result.exit_code, "--step" in result.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("words", (("retry", "o-1", *WHY), ("stuck",)))
-def test_a_kafka_that_is_not_there_is_told(words: tuple[str, ...]) -> None:
-    """In one sentence, within the time that was given."""
+def test_a_missing_kafka_is_named(words: tuple[str, ...]) -> None:
+    """In one sentence, soon after the time given by --wait."""
     begun = time.monotonic()
     result = CliRunner().invoke(app, [*words, "--wait", "1", "--bootstrap", "127.0.0.1:1"])
     assert (result.exit_code, result.stdout) == (1, "")
@@ -204,9 +218,9 @@ def test_a_kafka_that_is_not_there_is_told(words: tuple[str, ...]) -> None:
     ),
 )
 def test_missing_topics_are_named(kafka_bootstrap: str, topic_prefix: str, words: tuple[str, ...], topic: str) -> None:
-    """With what to do about it; the settings come from the environment when there are no options."""
-    where = {"SAGA_KAFKA_BOOTSTRAP": kafka_bootstrap, "SAGA_TOPIC_PREFIX": topic_prefix}
-    result = CliRunner(env=where).invoke(app, list(words))
+    """In a sentence that says what to do; without options the settings come from the environment."""
+    environment = {"SAGA_KAFKA_BOOTSTRAP": kafka_bootstrap, "SAGA_TOPIC_PREFIX": topic_prefix}
+    result = CliRunner(env=environment).invoke(app, list(words))
     names = topic_prefix + topic.replace("{}", topic_prefix)
     assert (result.exit_code, result.stderr) == (
         1,
@@ -215,8 +229,8 @@ def test_missing_topics_are_named(kafka_bootstrap: str, topic_prefix: str, words
 
 
 @pytest.mark.parametrize("words", (("retry", "o-1", *WHY), ("stuck",)))
-def test_a_wrong_setting_is_told(words: tuple[str, ...]) -> None:
-    """By its name, before anything is sent."""
+def test_a_wrong_setting_is_named(words: tuple[str, ...]) -> None:
+    """Before any connection to Kafka."""
     result = CliRunner().invoke(app, [*words, "--prefix", "not allowed!"])
     assert result.exit_code == 2
     assert result.stderr.startswith("error: SAGA_TOPIC_PREFIX is wrong: ")

@@ -1,20 +1,20 @@
-"""What an operator sends is what the orchestrator reads; what it could not read is not sent."""
+"""The orchestrator reads every operation that an operator can send; an invalid operation is not sent."""
 
 import pytest
 
 from app.saga.messages import Compensate, Operation, Retry, Skip
-from app.wire.bad import Bad
+from app.wire.invalid_record import InvalidRecord
 from app.wire.operations import operation
 from app.wire.reader import Reader
 from topologies.order import ORDER
 
 NOON = 43_200_000
 UNSEEN = "\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\x85"
-"""What ends a line or turns its direction, though it is none of the controls of ASCII."""
+"""Characters beyond ASCII that end a line or change the direction of text."""
 
 
 @pytest.mark.parametrize(
-    "wish",
+    "message",
     (
         Retry("m-1", "olga", "it is up again"),
         Retry("m-1", "olga", "it is up again", "payment"),
@@ -23,15 +23,15 @@ UNSEEN = "\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\x85
         Compensate("m-3", "o" * 1024, "Betrug \N{PILE OF POO}"),
     ),
 )
-def test_the_orchestrator_reads_the_wish(wish: Operation) -> None:
-    """Whatever its words, up to the limits of the contract."""
-    out = operation("o-1", wish, NOON)
+def test_the_orchestrator_reads_the_operation(message: Operation) -> None:
+    """With any text, up to the limits of the contract."""
+    out = operation("o-1", message, NOON)
     received = Reader(ORDER).read(out.topic, out.key, out.value, out.headers)
-    assert (received.saga_id, received.id, received.given) == ("o-1", wish.id, wish)
+    assert (received.saga_id, received.id, received.given) == ("o-1", message.id, message)
 
 
 def test_the_envelope_is_that_of_the_contract() -> None:
-    """Every header that it has for an operation."""
+    """Key, value and every header of an operation."""
     out = operation("o-1", Retry("m-1", "olga", "why"), NOON)
     assert (out.topic, out.key, out.value) == (
         "saga.operations",
@@ -51,7 +51,7 @@ def test_the_envelope_is_that_of_the_contract() -> None:
 
 @pytest.mark.parametrize("kind", (Retry, Skip))
 def test_a_step_is_named_only_if_it_is_given(kind: type[Retry | Skip]) -> None:
-    """Whoever doesn't know of the field goes on writing and reading as before."""
+    """Without a step the record is the same as in versions before the field existed."""
     named = operation("o-1", kind("m-1", "olga", "why", "payment"), NOON)
     assert named.value == b'{"order_id":"o-1","operator":"olga","reason":"why","step":"payment"}'
     unnamed = operation("o-1", kind("m-1", "olga", "why"), NOON)
@@ -61,21 +61,21 @@ def test_a_step_is_named_only_if_it_is_given(kind: type[Retry | Skip]) -> None:
 
 @pytest.mark.parametrize("step", ("", "pay ment", "payment\n", "x" * 65, "\u202epayment", "\udcff"))
 def test_a_step_is_checked(step: str) -> None:
-    """By what a step can be called; what was given is not repeated."""
+    """By the alphabet and length of step names; the sentence doesn't repeat the value."""
     for kind in (Retry, Skip):
-        with pytest.raises(Bad, match=r"^step must match \[A-Za-z0-9\._-\]\{1,64\}$"):
+        with pytest.raises(InvalidRecord, match=r"^step must match \[A-Za-z0-9\._-\]\{1,64\}$"):
             operation("o-1", kind("m-1", "olga", "why", step), NOON)
 
 
 @pytest.mark.parametrize("order_id", ("", "my order", "o" * 129, "o-1\n", "ö", "o-1\0", "\udcff"))
 def test_an_order_id_is_checked(order_id: str) -> None:
-    """By the contract's alphabet and length; what was given is not repeated."""
-    with pytest.raises(Bad, match=r"^order_id must match \[A-Za-z0-9\._-\]\{1,128\}$"):
+    """By the contract's alphabet and length; the sentence doesn't repeat the value."""
+    with pytest.raises(InvalidRecord, match=r"^order_id must match \[A-Za-z0-9\._-\]\{1,128\}$"):
         operation(order_id, Retry("m-1", "olga", "why"), NOON)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "sentence"),
     (
         ("", "must not be empty"),
         (" \n", "must not be empty"),
@@ -87,9 +87,9 @@ def test_an_order_id_is_checked(order_id: str) -> None:
         ("x" * 1025, "must be a string of at most 1024 characters"),
     ),
 )
-def test_words_are_checked(text: str, said: str) -> None:
-    """Who and why are one line of 1 to 1,024 characters each; what was given is not repeated."""
-    for name, wish in (("operator", Retry("m-1", text, "why")), ("reason", Retry("m-1", "olga", text))):
-        with pytest.raises(Bad) as bad:
-            operation("o-1", wish, NOON)
-        assert str(bad.value) == f"{name} {said}"
+def test_operator_and_reason_are_checked(text: str, sentence: str) -> None:
+    """Each is one line of 1 to 1,024 characters; the sentence doesn't repeat the value."""
+    for name, message in (("operator", Retry("m-1", text, "why")), ("reason", Retry("m-1", "olga", text))):
+        with pytest.raises(InvalidRecord) as bad:
+            operation("o-1", message, NOON)
+        assert str(bad.value) == f"{name} {sentence}"

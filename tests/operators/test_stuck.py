@@ -1,4 +1,4 @@
-"""Which sagas are stuck by their documents, and how each is shown."""
+"""Stuck steps from state documents, and how they are shown."""
 
 import json
 import tracemalloc
@@ -9,25 +9,25 @@ from rich.console import Console
 from app.operators import show
 from app.operators.stuck import StuckSagas, StuckStep
 from app.saga.state import Why
-from tests.operators.documents import ASKED, WHY, ended, going_back, going_on, stuck
+from tests.operators.documents import IN_FLIGHT, WHY, compensating, ended, running, stuck
 
-Read = tuple[bytes, bytes | None]
+KeyAndValue = tuple[bytes, bytes | None]
 
 
-def read(*records: Read) -> StuckSagas:
-    """All records, in this order."""
+def read(*records: KeyAndValue) -> StuckSagas:
+    """The stuck sagas after these records, in this order."""
     sagas = StuckSagas()
     for key, value in records:
         sagas.take(key, value)
     return sagas
 
 
-def test_only_what_is_stuck_is_listed() -> None:
-    """With what a person needs to know about it, be it undone or done."""
+def test_only_stuck_steps_are_listed() -> None:
+    """Stuck dos and stuck undos, with attempts, time, reason and the reason of the rollback."""
     sagas = read(
-        (b"o-1", going_back(stuck())),
-        (b"o-2", going_back(ASKED)),
-        (b"o-3", going_on(stuck("shipping", 5, 2_000, "no carrier"))),
+        (b"o-1", compensating(stuck())),
+        (b"o-2", compensating(IN_FLIGHT)),
+        (b"o-3", running(stuck("shipping", 5, 2_000, "no carrier"))),
         (b"o-4", ended()),
     )
     assert sagas.steps() == [
@@ -37,19 +37,19 @@ def test_only_what_is_stuck_is_listed() -> None:
     assert (sagas.documents, sagas.unreadable) == (4, 0)
 
 
-@pytest.mark.parametrize("later", (None, ended(), going_back(ASKED), going_on(ASKED)))
+@pytest.mark.parametrize("later", (None, ended(), compensating(IN_FLIGHT), running(IN_FLIGHT)))
 def test_the_last_document_counts(later: bytes | None) -> None:
-    """A saga that is no longer stuck, has ended or was forgotten is gone from the list."""
-    assert read((b"o-1", going_back(stuck())), (b"o-2", ended()), (b"o-1", later)).steps() == []
-    assert read((b"o-1", later), (b"o-1", going_back(stuck()))).steps() != []
+    """A saga that is no longer stuck, has ended or has expired is not listed."""
+    assert read((b"o-1", compensating(stuck())), (b"o-2", ended()), (b"o-1", later)).steps() == []
+    assert read((b"o-1", later), (b"o-1", compensating(stuck()))).steps() != []
 
 
 def test_the_oldest_comes_first() -> None:
-    """Steps of one saga stand for themselves; what got stuck at the same moment is in the order of the names."""
+    """Steps of one saga are sorted one by one; steps stuck since the same moment are sorted by order and name."""
     sagas = read(
-        (b"o-3", going_back(stuck(since_ms=3_000))),
-        (b"o-2", going_back(stuck(since_ms=2_000))),
-        (b"o-1", going_on(stuck("b", since_ms=2_000), ASKED, stuck("a", since_ms=4_000))),
+        (b"o-3", compensating(stuck(since_ms=3_000))),
+        (b"o-2", compensating(stuck(since_ms=2_000))),
+        (b"o-1", running(stuck("b", since_ms=2_000), IN_FLIGHT, stuck("a", since_ms=4_000))),
     )
     assert [(step.order_id, step.step) for step in sagas.steps()] == [
         ("o-1", "b"),
@@ -60,7 +60,7 @@ def test_the_oldest_comes_first() -> None:
 
 
 def test_a_document_of_another_version_is_counted() -> None:
-    """It may be stuck, so it is not passed over in silence; a later one that can be read makes up for it."""
+    """It may be stuck; a later document of the saga that can be read replaces it."""
     old = b'{"state":"stuck","seq":3}'
     assert read((b"o-1", old), (b"o-1", old), (b"o-2", b'"stuck"')).unreadable == 2
     assert read((b"o-1", old), (b"o-1", ended())).unreadable == 0
@@ -68,8 +68,8 @@ def test_a_document_of_another_version_is_counted() -> None:
 
 
 def test_sagas_that_are_not_stuck_take_no_memory() -> None:
-    """However many there are, nothing of them is kept."""
-    sagas, waiting, done = StuckSagas(), going_back(stuck()), ended()
+    """However many there are, nothing of them is kept in memory."""
+    sagas, waiting, done = StuckSagas(), compensating(stuck()), ended()
 
     def live(numbers: range) -> None:
         for number in numbers:
@@ -106,8 +106,8 @@ def test_a_line_for_programs_is_json() -> None:
     assert json.loads(show.json_line(StuckStep("o-1", "a", "do", 1, 0, "x", None)))["why"] is None
 
 
-def test_what_strangers_wrote_is_harmless_on_a_screen() -> None:
-    """No line breaks, tabs, escapes, or text that turns the other way; other scripts stay as they are."""
+def test_untrusted_text_is_harmless_on_a_terminal() -> None:
+    """Line breaks, tabs, escape sequences and direction overrides are escaped; other scripts stay as they are."""
     nasty = "a\tb\nc\x1b[2J\x9b\u202e\ud800 d\u00a0\u00e9\u4ed8 [red]"
     step = StuckStep("o-1", "payment", "do", 1, 0, nasty, None)
     cell = show.cells(step)[5]
@@ -115,7 +115,7 @@ def test_what_strangers_wrote_is_harmless_on_a_screen() -> None:
 
 
 def test_a_table_has_every_column() -> None:
-    """With the texts as they are: what looks like markup is none."""
+    """With the texts as they are: rich markup in them has no effect."""
     console = Console(width=200, force_terminal=False)
     with console.capture() as shown:
         show.table([StuckStep("o-1", "payment", "undo", 12, 1_234, "[red]down[/red]", WHY)], console)

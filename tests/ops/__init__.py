@@ -1,1 +1,1 @@
-"""Tests of settings, logs and metrics."""
+"""Tests of logs and metrics; those of settings are in tests/engine/test_settings.py and tests/security."""

@@ -44,10 +44,10 @@ def command(
     attempt: int = 1,
     data: Mapping[str, Any] | None = None,
 ) -> Record:
-    """One attempt of an effect; `data` come beside those that the contract asks for, or in their place."""
+    """One attempt of a do or undo, with the data that the contract requires, extended or overridden by `data`."""
     value = {"order_id": order_id, **_data(step, direction), **(data or {})}
     key = f"{order_id}:{step}:{direction}"
-    said = {
+    envelope = {
         "ce_specversion": "1.0",
         "ce_id": f"{key}:{attempt}",
         "ce_type": TYPES[step, direction],
@@ -58,7 +58,7 @@ def command(
         "ce_idempotencykey": key,
         "content-type": "application/json",
     }
-    return Record(order_id.encode(), orjson.dumps(value), [(name, text.encode()) for name, text in said.items()])
+    return Record(order_id.encode(), orjson.dumps(value), [(name, text.encode()) for name, text in envelope.items()])
 
 
 def _data(step: str, direction: Direction) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Books and topics of a test's own, and logging left as it was."""
+"""A ledger and topics of each test's own, and logging restored after it."""
 
 import logging
 from collections.abc import Iterator
@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from app.samples.ledger import Ledger
+from app.samples.participant.ledger import Ledger
 from tests.samples.wire import Wire
 
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    """Empty books."""
-    with closing(Ledger(tmp_path / "books.sqlite")) as books:
-        yield books
+    """An empty ledger."""
+    with closing(Ledger(tmp_path / "ledger.sqlite")) as empty:
+        yield empty
 
 
 @pytest.fixture
@@ -25,10 +25,11 @@ def wire(kafka_bootstrap: str, topic_prefix: str) -> Wire:
 
 
 @pytest.fixture(autouse=True)
-def logging_kept() -> Iterator[None]:
-    """A command that sets up logging does so for its test alone."""
+def logging_restored() -> Iterator[None]:
+    """Undoes the logging set-up of a command under test."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
+    logging.captureWarnings(capture=False)
     root.handlers[:] = handlers
     root.setLevel(level)

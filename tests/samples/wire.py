@@ -1,4 +1,4 @@
-"""The orchestrator's side of the topics, for tests on a real Kafka."""
+"""The orchestrator's side of the topics on a real Kafka, and services that run beside a test."""
 
 import time
 from collections import Counter
@@ -15,23 +15,23 @@ import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from app.ops.site import Site
-from app.samples.behaviour import Behaviour
-from app.samples.ledger import Ledger
-from app.samples.participant import Participant
-from app.samples.service import Service
+from app.ops.kafka_cluster import KafkaCluster
+from app.samples.participant.fault_plan import FaultPlan
+from app.samples.participant.ledger import Ledger
+from app.samples.participant.server import ParticipantServer
+from app.samples.services.base import Service
 from tests.samples.commands import Record
 
 PARTITIONS = 3
 PATIENCE = 60.0  # seconds
-SEVERAL = 10  # looks at the clock: more than a turn of a service's loop takes
+SEVERAL = 10  # readings of the clock: more than one pass of a service's loop takes
 SERVICES = ("reservation", "payment", "shipping", "notice")
-TOPICS = ("order.requests", *(f"{name}.{way}" for name in SERVICES for way in ("commands", "replies")))
+TOPICS = ("order.requests", *(f"{name}.{kind}" for name in SERVICES for kind in ("commands", "replies")))
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """A record that was read."""
+class ReadRecord:
+    """A record as it was read from a topic."""
 
     key: bytes | None
     value: bytes | None
@@ -45,10 +45,10 @@ class Seen:
 
 
 class Wire:
-    """Topics of one test's own, made when it begins."""
+    """Topics of one test's own, created by the constructor."""
 
     def __init__(self, bootstrap: str, prefix: str) -> None:
-        self.site = Site(bootstrap, prefix)
+        self.cluster = KafkaCluster(bootstrap, prefix)
         common = {"bootstrap.servers": bootstrap, "log_level": 2}
         self._admin = AdminClient(common)
         self._reader = {
@@ -57,118 +57,119 @@ class Wire:
             "auto.offset.reset": "error",
             "enable.auto.commit": False,
         }
-        for made in self._admin.create_topics([NewTopic(prefix + name, PARTITIONS, 1) for name in TOPICS]).values():
-            made.result(PATIENCE)
+        for created in self._admin.create_topics([NewTopic(prefix + name, PARTITIONS, 1) for name in TOPICS]).values():
+            created.result(PATIENCE)
         self._producer = Producer({**common, "partitioner": "murmur2_random", "linger.ms": 0})
         for name in TOPICS:
-            self.records(name)  # answers when the new topic is ready
+            self.records(name)  # returns when the new topic has leaders
 
     def send(self, topic: str, records: Sequence[Record]) -> None:
-        """Sends records, and waits until they are there."""
+        """Sends records, and waits until they are delivered."""
         for record in records:
-            self._producer.produce(self.site.prefix + topic, record.value, record.key, headers=record.headers)
+            self._producer.produce(self.cluster.prefix + topic, record.value, record.key, headers=record.headers)
         assert self._producer.flush(PATIENCE) == 0
 
-    def read(self, topic: str, enough: Callable[[list[Seen]], bool]) -> list[Seen]:
-        """All records of a topic from its beginning, as soon as they are enough."""
-        seen: list[Seen] = []
-        with self.following(topic) as one_more:
-            while not enough(seen):
-                seen.append(one_more())
-        return seen
+    def read(self, topic: str, enough: Callable[[list[ReadRecord]], bool]) -> list[ReadRecord]:
+        """The records of a topic from its beginning, until they are enough."""
+        records: list[ReadRecord] = []
+        with self.following(topic) as next_record:
+            while not enough(records):
+                records.append(next_record())
+        return records
 
     @contextmanager
-    def following(self, topic: str) -> Iterator[Callable[[], Seen]]:
-        """Waits for one more record of a topic at each call."""
-        full = self.site.prefix + topic
+    def following(self, topic: str) -> Iterator[Callable[[], ReadRecord]]:
+        """A function that waits for the next record of a topic, from its beginning."""
+        full = self.cluster.prefix + topic
         with closing(Consumer(self._reader)) as consumer:
             consumer.assign([TopicPartition(full, number, OFFSET_BEGINNING) for number in range(PARTITIONS)])
 
-            def one_more() -> Seen:
+            def next_record() -> ReadRecord:
                 message = consumer.poll(PATIENCE)
                 assert message is not None, f"no more records came to {topic}"
                 assert message.error() is None, message.error()
-                return _seen(message)
+                return _read_record(message)
 
-            yield one_more
+            yield next_record
 
-    def everything(self, topic: str) -> list[Seen]:
-        """All records that a topic holds by now."""
+    def everything(self, topic: str) -> list[ReadRecord]:
+        """All records that are in a topic by now."""
         count = self.records(topic)
-        return self.read(topic, lambda seen: len(seen) >= count)
+        return self.read(topic, lambda records: len(records) >= count)
 
     def records(self, topic: str) -> int:
-        """How many records a topic holds; none is ever deleted here, nor is there any transaction."""
-        full = self.site.prefix + topic
+        """The number of records in a topic: its end offsets, as nothing is deleted or written in transactions here."""
+        full = self.cluster.prefix + topic
         with closing(Consumer(self._reader)) as consumer:
             return sum(end_of(consumer, TopicPartition(full, number)) for number in range(PARTITIONS))
 
-    def replies(self, service: Service, count: int) -> list[Seen]:
-        """The first replies of a service, at least so many."""
-        return self.read(service.replies_topic, lambda seen: len(seen) >= count)
+    def replies(self, service: Service, count: int) -> list[ReadRecord]:
+        """The first replies of a service; waits for so many."""
+        return self.read(service.replies_topic, lambda records: len(records) >= count)
 
-    def handed_over(self, service: Service, instance: str) -> None:
-        """Waits until a process of a service has partitions."""
-        group = f"{self.site.prefix}{service.name}-service"
+    def await_assignment(self, service: Service, instance: str) -> None:
+        """Waits until a process of a service is assigned partitions."""
+        group = f"{self.cluster.prefix}{service.name}-service"
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             members = self._admin.describe_consumer_groups([group])[group].result(PATIENCE).members
             if any(each.group_instance_id == instance and each.assignment.topic_partitions for each in members):
                 return
             time.sleep(0.05)
-        pytest.fail(f"{instance} got no partitions of {group}")
+        pytest.fail(f"{instance} was assigned no partitions of {group}")
 
     def committed(self, service: Service) -> int:
-        """How many commands of a service count as read."""
-        group = {**self._reader, "group.id": f"{self.site.prefix}{service.name}-service"}
-        places = [TopicPartition(self.site.prefix + service.commands_topic, number) for number in range(PARTITIONS)]
+        """The number of commands of a service before its committed offsets."""
+        group = {**self._reader, "group.id": f"{self.cluster.prefix}{service.name}-service"}
+        topic = self.cluster.prefix + service.commands_topic
+        partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
         with closing(Consumer(group)) as consumer:
-            return sum(max(0, place.offset) for place in consumer.committed(places, PATIENCE))
+            return sum(max(0, each.offset) for each in consumer.committed(partitions, PATIENCE))
 
 
-class HandClock:
-    """A clock whose hands the test moves; it notes when it is looked at, as the loop of a service does in each turn."""
+class ManualClock:
+    """A clock that the test sets, and that counts its readings: a service's loop reads it in each pass."""
 
     def __init__(self) -> None:
         self._seconds = 0.0
-        self._looks = 0
-        self._looked = Condition()
+        self._readings = 0
+        self._read = Condition()
 
     def __call__(self) -> float:
-        with self._looked:
-            self._looks += 1
-            self._looked.notify_all()
+        with self._read:
+            self._readings += 1
+            self._read.notify_all()
             return self._seconds
 
     def put(self, seconds: float) -> None:
-        """Puts the hands on a time, in seconds, and waits until it was seen several times, in more than one turn."""
-        with self._looked:
+        """Sets the time, and waits until the loop has read it in more than one pass."""
+        with self._read:
             self._seconds = seconds
-            seen = self._looks + SEVERAL
-            assert self._looked.wait_for(lambda: self._looks >= seen, PATIENCE)
+            enough = self._readings + SEVERAL
+            assert self._read.wait_for(lambda: self._readings >= enough, PATIENCE)
 
     def wait(self) -> None:
-        """Waits until the time was looked at several times more."""
+        """Waits until the loop has read the time in more than one further pass."""
         self.put(self._seconds)
 
 
 @contextmanager
 def serving(
-    wire: Wire, service: Service, ledger: Path, behaviour: Behaviour, clock: Callable[[], float] = time.monotonic
-) -> Iterator[Participant]:
-    """A service in a thread of this process, stopped in good order at the end of the block."""
+    wire: Wire, service: Service, ledger: Path, faults: FaultPlan, clock: Callable[[], float] = time.monotonic
+) -> Iterator[ParticipantServer]:
+    """A service on a thread of this process, stopped in order at the end of the block."""
     stop = Event()
     failed: list[BaseException] = []
-    participant: list[Participant] = []
+    participant: list[ParticipantServer] = []
     ready = Event()
 
     def run() -> None:
         try:
-            with closing(Ledger(ledger)) as books:
-                participant.append(Participant(service, behaviour, books, wire.site, "1", clock))
+            with closing(Ledger(ledger)) as opened:
+                participant.append(ParticipantServer(service, faults, opened, wire.cluster, "1", clock))
                 ready.set()
                 participant[0].run(stop.is_set)
-        except BaseException as error:  # noqa: BLE001 - told to the test below
+        except BaseException as error:  # noqa: BLE001 - asserted on the test's thread
             failed.append(error)
             ready.set()
 
@@ -186,13 +187,13 @@ def serving(
 
 def start(wire: Wire, service: Service, ledger: Path, *options: str) -> "Popen[str]":
     """A service in a process of its own."""
-    where = ("--bootstrap", wire.site.bootstrap, "--prefix", wire.site.prefix, "--ledger", str(ledger))
-    return Popen([executable, "-m", "app.samples", "serve", service.name, *where, *options], text=True, stderr=-1)
+    given = ("--bootstrap", wire.cluster.bootstrap, "--prefix", wire.cluster.prefix, "--ledger", str(ledger))
+    return Popen([executable, "-m", "app.samples", "serve", service.name, *given, *options], text=True, stderr=-1)
 
 
 @contextmanager
 def ended(process: "Popen[str]") -> Iterator["Popen[str]"]:
-    """Whatever happens in the block, the process does not outlive it."""
+    """Kills the process at the end of the block, if it still runs."""
     try:
         yield process
     finally:
@@ -203,22 +204,22 @@ def ended(process: "Popen[str]") -> Iterator["Popen[str]"]:
 
 
 def kept(ledger: Path) -> Counter[str]:
-    """What the books of a stopped service say that it holds."""
-    with closing(Ledger(ledger)) as books:
-        return books.kept()
+    """What a service has taken and not given back, from its ledger."""
+    with closing(Ledger(ledger)) as opened:
+        return opened.kept()
 
 
-def end_of(consumer: Consumer, place: TopicPartition) -> int:
-    """The offset behind the last record; asked again where a new topic has no leader yet."""
+def end_of(consumer: Consumer, partition: TopicPartition) -> int:
+    """The high watermark; repeats the request while a new topic has no leader yet."""
     while True:
         try:
-            return int(consumer.get_watermark_offsets(place, PATIENCE)[1])
+            return int(consumer.get_watermark_offsets(partition, PATIENCE)[1])
         except KafkaException as error:
             if error.args[0].code() not in (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.UNKNOWN_TOPIC_OR_PART):
                 raise
             time.sleep(0.02)
 
 
-def _seen(message: Any) -> Seen:
+def _read_record(message: Any) -> ReadRecord:
     headers = tuple(message.headers() or ())
-    return Seen(message.key(), message.value(), headers, message.partition(), message.offset())
+    return ReadRecord(message.key(), message.value(), headers, message.partition(), message.offset())

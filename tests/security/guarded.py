@@ -1,4 +1,4 @@
-"""A real Kafka that lets in only whom it knows, and lets each do only what was granted."""
+"""A real Kafka that authenticates its clients, and allows each user only the operations granted to it."""
 
 import secrets
 from collections.abc import Iterable, Iterator
@@ -30,12 +30,12 @@ from cryptography.hazmat.primitives.serialization import (
 
 from app.devkafka import Extra, Listener, LocalKafka
 from app.devkafka.ports import free_ports
-from app.wire.rights import Right
+from app.wire.acls import Acl
 from tests.devkafka.support import LIMIT, until
 
 HOST = "127.0.0.1"
-ELSEWHERE = "2130706433"  # this computer, but it doesn't look like it
-NOWHERE = "kafka..nowhere"  # no name that anything could have
+ELSEWHERE = "2130706433"  # 127.0.0.1 as a number, which counts as another computer
+NOWHERE = "kafka..nowhere"  # no valid host name
 _ITERATIONS = 4096
 _OPERATIONS = {"Read": "READ", "Write": "WRITE", "Describe": "DESCRIBE", "DescribeConfigs": "DESCRIBE_CONFIGS"}
 _SCRAM = {
@@ -44,127 +44,127 @@ _SCRAM = {
 }
 _RULES = {
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-    "super.users": "User:ANONYMOUS",  # whoever uses the plain listener: the broker itself, and the tests
+    "super.users": "User:ANONYMOUS",  # clients of the plain listener: the broker itself, and the tests
     "allow.everyone.if.no.acl.found": "false",
     "ssl.principal.mapping.rules": "RULE:^CN=([^,]+),.*$/$1/,DEFAULT",
 }
 
 
-class Papers:
-    """Certificates: an authority, what it has signed for the brokers, and another authority."""
+class Certificates:
+    """Certificates: a CA, those that it has signed for brokers and clients, and another CA."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._authority = trustme.CA()
-        self.ca = self._written("ca", self._authority)
-        self.other_ca = self._written("other-ca", trustme.CA())
+        self.ca = self._certificate("ca", self._authority)
+        self.other_ca = self._certificate("other-ca", trustme.CA())
 
     def broker(self, name: str, host: str = HOST, *, expired: bool = False) -> Path:
         """A file with a broker's key and certificate."""
-        until_when = datetime.now(UTC) - timedelta(days=1) if expired else None
-        return self._kept(name, self._authority.issue_cert(host, not_after=until_when))
+        not_after = datetime.now(UTC) - timedelta(days=1) if expired else None
+        return self._key_and_certificate(name, self._authority.issue_cert(host, not_after=not_after))
 
     def client(self, user: str) -> tuple[Path, Path]:
         """A user's certificate and key."""
-        made = self._authority.issue_cert(f"{user}@test", common_name=user)
+        issued = self._authority.issue_cert(f"{user}@test", common_name=user)
         certificate, key = self.folder / f"{user}.crt", self.folder / f"{user}.key"
-        certificate.write_bytes(b"".join(blob.bytes() for blob in made.cert_chain_pems))
-        key.write_bytes(_pkcs8(made))
+        certificate.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
+        key.write_bytes(_pkcs8(issued))
         key.chmod(0o600)
         return certificate, key
 
-    def _written(self, name: str, authority: trustme.CA) -> Path:
+    def _certificate(self, name: str, authority: trustme.CA) -> Path:
         file = self.folder / f"{name}.pem"
         authority.cert_pem.write_to_path(str(file))
         return file
 
-    def _kept(self, name: str, made: trustme.LeafCert) -> Path:
+    def _key_and_certificate(self, name: str, issued: trustme.LeafCert) -> Path:
         file = self.folder / f"{name}.pem"
-        file.write_bytes(_pkcs8(made) + b"".join(blob.bytes() for blob in made.cert_chain_pems))
+        file.write_bytes(_pkcs8(issued) + b"".join(blob.bytes() for blob in issued.cert_chain_pems))
         return file
 
 
-def _pkcs8(made: trustme.LeafCert) -> bytes:
-    """The key in the only form that Java reads."""
-    key = load_pem_private_key(made.private_key_pem.bytes(), None)
+def _pkcs8(issued: trustme.LeafCert) -> bytes:
+    """The key in the only format that Java reads."""
+    key = load_pem_private_key(issued.private_key_pem.bytes(), None)
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 @dataclass(frozen=True, slots=True)
 class Guarded:
-    """The broker, its addresses by what is special about them, and the papers of those who come."""
+    """The broker, its addresses by the name of the listener, and certificates for its clients."""
 
-    papers: Papers
+    certificates: Certificates
     plain: str
     addresses: dict[str, str]
 
     @property
     def admin(self) -> AdminClient:
-        """Somebody who may do everything."""
+        """An admin client of the super user."""
         return AdminClient({"bootstrap.servers": self.plain, "log_level": 2})
 
     def user(self, name: str) -> dict[str, Any]:
-        """The settings of a new user with a password, who may do nothing yet."""
+        """The settings of a new user with a password and without permissions."""
         password = secrets.token_urlsafe(18)
-        self.know(name, password)
-        file = self.papers.folder / f"{name}.password"
+        self.set_password(name, password)
+        file = self.certificates.folder / f"{name}.password"
         file.write_text(password + "\n", "utf-8")
         file.chmod(0o600)
         return {
             "kafka_bootstrap": self.addresses["sasl"],
             "kafka_protocol": "sasl_ssl",
-            "kafka_ca": self.papers.ca,
+            "kafka_ca": self.certificates.ca,
             "kafka_user": name,
             "kafka_password_file": file,
         }
 
     def certified(self, name: str) -> dict[str, Any]:
-        """The settings of a new user with a certificate, who may do nothing yet."""
-        certificate, key = self.papers.client(name)
+        """The settings of a new user with a certificate and without permissions."""
+        certificate, key = self.certificates.client(name)
         return {
             "kafka_bootstrap": self.addresses["mutual"],
             "kafka_protocol": "ssl",
-            "kafka_ca": self.papers.ca,
+            "kafka_ca": self.certificates.ca,
             "kafka_certificate": certificate,
             "kafka_key": key,
         }
 
-    def know(self, name: str, password: str) -> None:
-        """Makes a user known by this password."""
+    def set_password(self, name: str, password: str) -> None:
+        """Creates a user with this password, or changes the user's password."""
         info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, _ITERATIONS)
         admin = self.admin
-        wish = UserScramCredentialUpsertion(name, info, password.encode())
-        admin.alter_user_scram_credentials([wish])[name].result(LIMIT)
+        credential = UserScramCredentialUpsertion(name, info, password.encode())
+        admin.alter_user_scram_credentials([credential])[name].result(LIMIT)
 
     def grant(self, rules: Iterable[AclBinding]) -> None:
-        """Adds access rules; returns once they count."""
+        """Adds ACLs, and waits until they are in effect."""
         admin = self.admin
         wanted = list(rules)
         for future in admin.create_acls(wanted).values():
             future.result(LIMIT)
-        until(lambda: all(self._holds(admin, rule) for rule in wanted), "the new access rules")
+        until(lambda: all(self._exists(admin, rule) for rule in wanted), "the new ACLs")
 
     def revoke(self, rule: AclBinding) -> None:
-        """Takes one access rule away, which must be there; returns once it doesn't count."""
+        """Deletes one ACL, which must exist, and waits until it is gone."""
         admin = self.admin
-        found = next(iter(admin.delete_acls([_exactly(rule)]).values())).result(LIMIT)
-        assert len(found) == 1
-        until(lambda: not self._holds(admin, rule), "the access rule to be gone")
+        deleted = next(iter(admin.delete_acls([_exactly(rule)]).values())).result(LIMIT)
+        assert len(deleted) == 1
+        until(lambda: not self._exists(admin, rule), "the ACL to be gone")
 
     @staticmethod
-    def _holds(admin: AdminClient, rule: AclBinding) -> bool:
+    def _exists(admin: AdminClient, rule: AclBinding) -> bool:
         return len(admin.describe_acls(_exactly(rule)).result(LIMIT)) == 1
 
 
-def rules(user: str, rights: Iterable[Right]) -> list[AclBinding]:
-    """The access rules that give a user these rights, one for each operation."""
-    return [_rule(user, right, operation) for right in rights for operation in right.operations]
+def rules(user: str, acls: Iterable[Acl]) -> list[AclBinding]:
+    """The bindings that give a user these ACLs, one for each operation."""
+    return [_rule(user, acl, operation) for acl in acls for operation in acl.operations]
 
 
-def _rule(user: str, right: Right, operation: str) -> AclBinding:
-    pattern = ResourcePatternType.PREFIXED if right.prefixed else ResourcePatternType.LITERAL
-    kind, asked = ResourceType[right.kind.upper().replace("-", "_")], AclOperation[_OPERATIONS[operation]]
-    return AclBinding(kind, right.name, pattern, f"User:{user}", "*", asked, AclPermissionType.ALLOW)
+def _rule(user: str, acl: Acl, operation: str) -> AclBinding:
+    pattern = ResourcePatternType.PREFIXED if acl.prefixed else ResourcePatternType.LITERAL
+    kind, allowed = ResourceType[acl.kind.upper().replace("-", "_")], AclOperation[_OPERATIONS[operation]]
+    return AclBinding(kind, acl.name, pattern, f"User:{user}", "*", allowed, AclPermissionType.ALLOW)
 
 
 def _exactly(rule: AclBinding) -> AclBindingFilter:
@@ -181,34 +181,40 @@ def _exactly(rule: AclBinding) -> AclBindingFilter:
 
 @contextmanager
 def guarded(folder: Path) -> Iterator[Guarded]:
-    """A broker with one plain listener for those who run it, and guarded ones for everybody else."""
-    papers = Papers(folder)
-    good = papers.broker("good")
-    wishes = {
+    """A broker with one plain listener for the super user, and further ones, each with its own security.
+
+    - sasl, mutual: TLS with SCRAM, TLS with client certificates
+    - expired, misnamed: certificates that are expired, or of another host
+    - brief: clients must authenticate again after 1.5 s
+    - lure, lost: plaintext listeners that advertise another computer, and a name that nobody can resolve
+    """
+    certificates = Certificates(folder)
+    good = certificates.broker("good")
+    specified = {
         "sasl": ("SASL_SSL", good, _SCRAM),
-        "mutual": ("SSL", good, {"ssl.client.auth": "required", **_trusted(papers)}),
-        "expired": ("SASL_SSL", papers.broker("expired", expired=True), _SCRAM),
+        "mutual": ("SSL", good, {"ssl.client.auth": "required", **_trusted(certificates)}),
+        "expired": ("SASL_SSL", certificates.broker("expired", expired=True), _SCRAM),
         "brief": ("SASL_SSL", good, {**_SCRAM, "connections.max.reauth.ms": "1500"}),
         "lure": ("PLAINTEXT", good, {}),
         "lost": ("PLAINTEXT", good, {}),
-        "misnamed": ("SASL_SSL", papers.broker("misnamed", "elsewhere.test"), _SCRAM),
+        "misnamed": ("SASL_SSL", certificates.broker("misnamed", "elsewhere.test"), _SCRAM),
     }
-    ports = dict(zip(wishes, free_ports(len(wishes)), strict=True))
+    ports = dict(zip(specified, free_ports(len(specified)), strict=True))
     listeners = tuple(
         Listener(name.upper(), ports[name], ports[name], protocol, {**_keystore(file), **more})
-        for name, (protocol, file, more) in wishes.items()
+        for name, (protocol, file, more) in specified.items()
     )
-    (own,) = free_ports(1)
-    led = {"LURE": ELSEWHERE, "LOST": NOWHERE}
-    told = [f"{at.name}://{led.get(at.name, HOST)}:{at.told}" for at in listeners]
-    advertised = {"advertised.listeners": ",".join([f"PLAINTEXT://{HOST}:{own}", *told])}
-    with LocalKafka(ports=[own], extra={1: Extra(listeners, _RULES | advertised)}) as kafka:
-        yield Guarded(papers, kafka.bootstrap, {name: f"{HOST}:{port}" for name, port in ports.items()})
+    (plain,) = free_ports(1)
+    hosts = {"LURE": ELSEWHERE, "LOST": NOWHERE}
+    others = [f"{each.name}://{hosts.get(each.name, HOST)}:{each.advertised_port}" for each in listeners]
+    advertised = {"advertised.listeners": ",".join([f"PLAINTEXT://{HOST}:{plain}", *others])}
+    with LocalKafka(ports=[plain], extra={1: Extra(listeners, _RULES | advertised)}) as kafka:
+        yield Guarded(certificates, kafka.bootstrap, {name: f"{HOST}:{port}" for name, port in ports.items()})
 
 
 def _keystore(file: Path) -> dict[str, str]:
     return {"ssl.keystore.type": "PEM", "ssl.keystore.location": str(file)}
 
 
-def _trusted(papers: Papers) -> dict[str, str]:
-    return {"ssl.truststore.type": "PEM", "ssl.truststore.location": str(papers.ca)}
+def _trusted(certificates: Certificates) -> dict[str, str]:
+    return {"ssl.truststore.type": "PEM", "ssl.truststore.location": str(certificates.ca)}

@@ -1,4 +1,4 @@
-"""Coming in: who is let in, and what anybody else is told; on a real broker."""
+"""Connections to a real, guarded broker: who is accepted, and the sentence for everybody else."""
 
 import time
 from collections.abc import Iterator
@@ -10,11 +10,11 @@ from typer.testing import CliRunner
 
 from app import runner
 from app.audit.cli import app as audit
-from app.engine import admin
-from app.engine.errors import Ended, Refused, Stopped
+from app.engine.errors import EngineStopped, NeedsOperator, NeedsRestart
+from app.engine.kafka import topics_admin
+from app.kafka_access import first_contact
 from app.operators.cli import app as operators
 from app.ops.settings import Settings, load
-from app.reach import contact
 from app.saga.versions import Versions
 from app.samples.cli import app as samples
 from app.wire.topics import Topics
@@ -27,34 +27,34 @@ TOPICS = Topics(Versions((ORDER,)), "none.")
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """With one broker there is no other one to wait for; and no setting of whoever runs the tests counts."""
-    monkeypatch.setattr(contact, "_SURE_SECONDS", 0.1)
+    """Doesn't wait for other brokers, as there is only one; removes all settings of the environment."""
+    monkeypatch.setattr(first_contact, "_SURE_SECONDS", 0.1)
     for name in Settings.model_fields:
         monkeypatch.delenv(f"SAGA_{name.upper()}", raising=False)
     return iter(())
 
 
-def refused(given: dict[str, Any], kind: type[Stopped] = Refused) -> str:
-    """Why a pod with these settings doesn't start."""
+def refused(given: dict[str, Any], kind: type[EngineStopped] = NeedsOperator) -> str:
+    """The sentence with which a pod with these settings refuses to start, within 10 s."""
     settings = load(**given)
     begun = time.monotonic()
     with pytest.raises(kind) as found:
-        admin.check(runner.clients(settings).plain(), TOPICS, 1, local=settings.local)
+        topics_admin.check(runner.client_config(settings).common(), TOPICS, 1, local=settings.local)
     assert time.monotonic() - begun < 10
     assert "\n" not in str(found.value)
     return str(found.value)
 
 
-def test_a_user_with_a_password_comes_in(broker: Guarded) -> None:
-    """And is told that nothing is allowed yet, not even to know which topics there are."""
-    said = refused(broker.user("newcomer"))
-    assert said.startswith(
+def test_a_user_with_a_password_is_accepted(broker: Guarded) -> None:
+    """The sentence lists all missing permissions, beginning with those to read and write the inputs."""
+    sentence = refused(broker.user("newcomer"))
+    assert sentence.startswith(
         "this user lacks permissions: Read on topic none.order.requests, Write on topic none.order.r"
     )
 
 
-def test_a_user_with_a_certificate_comes_in(broker: Guarded) -> None:
-    """The certificate says who it is."""
+def test_a_user_with_a_certificate_is_accepted(broker: Guarded) -> None:
+    """The user name is that of the certificate."""
     assert refused(broker.certified("certified")).startswith("this user lacks permissions: ")
 
 
@@ -66,10 +66,10 @@ def test_a_user_with_a_certificate_comes_in(broker: Guarded) -> None:
         (audit, ("check", "--timeout", "5")),
     ),
 )
-def test_everybody_is_told_of_a_wrong_password(
+def test_every_command_names_a_wrong_password(
     broker: Guarded, monkeypatch: pytest.MonkeyPatch, command: Typer, words: tuple[str, ...]
 ) -> None:
-    """Shops and services, operators and auditors too."""
+    """Commands of shops, operators and auditors too."""
     user = broker.user("absent-minded")
     user["kafka_password_file"].write_text("not-the-password")
     for name, value in user.items():
@@ -82,48 +82,50 @@ def test_everybody_is_told_of_a_wrong_password(
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     (
-        ({"kafka_ca": "other_ca"}, "nobody who is trusted here has signed the certificate of the broker at {}: s"),
-        ({"kafka_ca": ""}, "nobody who is trusted here has signed the certificate of the broker at {}: s"),
-        ({"kafka_mechanism": "SCRAM-SHA-256"}, "the broker at {} doesn't know SCRAM-SHA-256: set SAGA_KAFKA_MECHANISM"),
+        ({"kafka_ca": "other_ca"}, "no trusted CA has signed the certificate of the broker at {}: set SAGA_KAFKA_CA"),
+        ({"kafka_ca": ""}, "no trusted CA has signed the certificate of the broker at {}: set SAGA_KAFKA_CA"),
+        ({"kafka_mechanism": "SCRAM-SHA-256"}, "the broker at {} doesn't offer SCRAM-SHA-256: set SAGA_KAFKA_MECH"),
         ({"kafka_bootstrap": "expired"}, "the certificate of the broker at {} has expired: give the broker a new one"),
-        ({"kafka_bootstrap": "misnamed"}, "the certificate of the broker at {} is for another host: name the b"),
-        ({"kafka_bootstrap": "plain"}, "the broker at {} doesn't speak TLS there: set SAGA_KAFKA_PROT"),
+        ({"kafka_bootstrap": "misnamed"}, "the certificate of the broker at {} is for another host: use the n"),
+        ({"kafka_bootstrap": "plain"}, "the broker at {} doesn't speak TLS on this port: set SAGA_KAFKA_PROT"),
     ),
 )  # fmt: skip
-def test_what_keeps_somebody_out_is_told(broker: Guarded, changed: dict[str, str], sentence: str) -> None:
-    """Each in one sentence that names the broker, and what to change."""
-    where = {**broker.addresses, "plain": broker.plain}
-    known = {**where, "other_ca": broker.papers.other_ca}
-    user = {**broker.user("visitor"), **{name: known.get(value, value) for name, value in changed.items()}}
-    at = where.get(changed.get("kafka_bootstrap", ""), broker.addresses["sasl"])
+def test_the_cause_of_a_rejection_is_named(broker: Guarded, changed: dict[str, str], sentence: str) -> None:
+    """In one sentence with the address of the broker and what to change."""
+    addresses = {**broker.addresses, "plain": broker.plain}
+    values = {**addresses, "other_ca": broker.certificates.other_ca}
+    user = {**broker.user("visitor"), **{name: values.get(value, value) for name, value in changed.items()}}
+    at = addresses.get(changed.get("kafka_bootstrap", ""), broker.addresses["sasl"])
     assert refused(user).startswith(sentence.format(at))
 
 
-def test_being_led_elsewhere_in_plain_is_refused(broker: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first address is on this computer, but it is not where the brokers say that they are."""
-    monkeypatch.setattr(admin, "_SECONDS", 3.0)
+def test_plaintext_brokers_that_advertise_another_computer_are_refused(
+    broker: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bootstrap server is on this computer, but its advertised address is not."""
+    monkeypatch.setattr(topics_admin, "_SECONDS", 3.0)
     lured = {"kafka_bootstrap": broker.addresses["lure"]}
-    assert refused(lured).startswith(f"the brokers send clients on to {ELSEWHERE}, which is not on this computer")
+    assert refused(lured).startswith(f"the brokers advertise {ELSEWHERE}, which is not on this computer")
     assert refused({**lured, "kafka_plaintext": "anywhere"}).startswith("missing on the brokers: ")
     lost = {"kafka_bootstrap": broker.addresses["lost"]}
-    assert refused(lost).startswith(f"the brokers send clients on to {NOWHERE}, which is not on this computer")
-    assert refused({**lost, "kafka_plaintext": "anywhere"}).startswith(
-        f"no address is known here for the broker at {NOWHERE}:"
-    )
+    assert refused(lost).startswith(f"the brokers advertise {NOWHERE}, which is not on this computer")
+    sentence = refused({**lost, "kafka_plaintext": "anywhere"})
+    assert sentence.startswith(f"the broker at {NOWHERE}:")
+    assert "has a host name that this computer can't resolve: " in sentence
 
 
-def test_a_missing_certificate_is_told(broker: Guarded) -> None:
-    """Where the brokers want one of everybody."""
+def test_a_missing_client_certificate_is_named(broker: Guarded) -> None:
+    """Where the listener requires one."""
     user = {**broker.certified("shy"), "kafka_certificate": "", "kafka_key": ""}
     at = broker.addresses["mutual"]
     assert refused(user).startswith(
-        f"the broker at {at} wants a certificate that it trusts: set SAGA_KAFKA_CERTIFICATE"
+        f"the broker at {at} requires a client certificate that it trusts: set SAGA_KAFKA_CERTIFICATE"
     )
 
 
-def test_a_broker_that_speaks_otherwise_is_told(broker: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It can't be told from none at all, so the sentence names both."""
-    monkeypatch.setattr(admin, "_SECONDS", 1.0)
-    said = refused({"kafka_bootstrap": broker.addresses["sasl"]}, Ended)
-    assert said.startswith(f"no Kafka broker answered at {broker.addresses['sasl']} within 1 s: ")
-    assert "SAGA_KAFKA_PROTOCOL" in said
+def test_a_plaintext_client_of_a_tls_listener_gets_no_answer(broker: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It looks the same as a missing broker, so the sentence names address and protocol."""
+    monkeypatch.setattr(topics_admin, "_SECONDS", 1.0)
+    sentence = refused({"kafka_bootstrap": broker.addresses["sasl"]}, NeedsRestart)
+    assert sentence.startswith(f"no Kafka broker answered at {broker.addresses['sasl']} within 1 s: ")
+    assert "SAGA_KAFKA_PROTOCOL" in sentence

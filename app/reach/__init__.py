@@ -1,1 +1,0 @@
-"""How clients get to the brokers, and what they say when they don't."""

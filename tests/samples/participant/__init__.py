@@ -1,0 +1,1 @@
+"""Tests of a participant: its answers, its ledger, its faults, and its loop on a real Kafka."""

@@ -1,0 +1,1 @@
+"""Tests of the sample services against the definitions of the sagas."""

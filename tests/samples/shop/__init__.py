@@ -1,0 +1,1 @@
+"""Tests of the orders, of order files and of the shop that sends them."""

@@ -1,4 +1,4 @@
-"""What all tests share: hypothesis profiles, and a real Kafka for those that ask for one."""
+"""Shared by all tests: hypothesis profiles, and the fixtures of a real Kafka."""
 
 from hypothesis import settings
 

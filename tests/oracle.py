@@ -1,7 +1,7 @@
-"""The topology on quixstreams as it comes: the slow oracle of the engine.
+"""The topology on stock quixstreams: a slow oracle for the engine's output.
 
-`python -m tests.oracle` runs one pod with those settings of `saga run` that it knows. It has no timers, as the library
-has none, and its changelog has the library's own name.
+`python -m tests.oracle` runs one pod with the settings of `saga run` that apply to it. It fires no timers, as
+quixstreams has none, and quixstreams names its changelog.
 """
 
 import time
@@ -10,42 +10,42 @@ from typing import Any
 from quixstreams import Application
 from quixstreams.state import State
 
-from app.engine import admin
-from app.engine.turn import Record, Turns
+from app.engine.kafka import topics_admin
+from app.engine.processor import Record, SagaProcessor
 from app.ops.settings import Settings, load
 from app.saga.state import Progress
 from app.saga.versions import Versions
-from app.wire import statedoc
+from app.wire import state_codec
 from app.wire.topics import Topics
-from app.wire.writer import Out
+from app.wire.writer import OutputRecord
 from topologies.orchestrate import orchestrate
 from topologies.order import ORDER
 
-COMMIT_SECONDS = 0.1  # the library's 5 s are waited for at every hop
-POLL_SECONDS = 0.01  # the library reads joined topics in batches that wait for all of it, 1 s unless it is told
+COMMIT_SECONDS = 0.1  # the default of 5 s would delay every hop by as much
+POLL_SECONDS = 0.01  # a poll of joined topics waits for all of it; the default is 1 s
 _STATE = "saga"
 
 
-class Roomy:
-    """The library has nothing that could let in later what waits: participants bear everything."""
+class UnlimitedAdmission:
+    """Admission without limits: quixstreams has nothing that could request a queued step later."""
 
-    def has_room(self, _: str) -> bool:
-        """Always."""
+    def try_acquire(self, _: str) -> bool:
+        """Always True."""
         return True
 
-    def bears(self, _: str) -> bool:
-        """Always."""
+    def keeps_slot(self, _: str) -> bool:
+        """Always True."""
         return True
 
-    def answered(self, step: str) -> None:
-        """Needs no noting."""
+    def on_success(self, step: str) -> None:
+        """Does nothing."""
 
-    def troubled(self, step: str, now_ms: int) -> None:
-        """Needs no noting."""
+    def on_failure(self, step: str, now_ms: int) -> None:
+        """Does nothing."""
 
 
-class Kept:
-    """The state of one key as the document that the product keeps too, in the library's own store."""
+class StockState:
+    """The state of one key, in quixstreams' store, as the same document that the product stores."""
 
     __slots__ = ("_state",)
 
@@ -53,35 +53,49 @@ class Kept:
         self._state = state
 
     def get(self) -> Progress | None:
-        """What is stored."""
+        """The stored state; None if there is none."""
         document = self._state.get_bytes(_STATE)
-        return None if document is None else statedoc.decode(document)
+        return None if document is None else state_codec.decode(document)
 
     def set(self, progress: Progress) -> None:
-        """Stores it in place of what was there."""
-        self._state.set_bytes(_STATE, statedoc.encode(progress))
+        """Stores a state."""
+        self._state.set_bytes(_STATE, state_codec.encode(progress))
 
     def forget(self) -> None:
-        """Deletes what is stored."""
+        """Deletes the state."""
         self._state.delete(_STATE)
 
     @property
-    def gate(self) -> Roomy:
-        """Room for everybody."""
-        return Roomy()
+    def admission(self) -> UnlimitedAdmission:
+        """Admission without limits."""
+        return UnlimitedAdmission()
 
 
-class StockTurns(Turns):
-    """The product's turns on the library's state."""
+class StockProcessor(SagaProcessor):
+    """The product's processor on quixstreams' state."""
 
-    def take(self, topic: str, record: Record, state: Any, at_ms: int) -> list[Out]:
-        """All that a record leads to."""
-        return super().take(topic, record, Kept(state), at_ms)
+    def on_record(self, topic: str, record: Record, state: Any, at_ms: int) -> list[OutputRecord]:
+        """The output records that one record leads to."""
+        return super().on_record(topic, record, StockState(state), at_ms)
 
 
-def oracle(settings: Settings, partitions: int) -> Application:
-    """The topology drawn on a stock Application, for topics that exist with so many partitions; `run` runs it."""
-    app = Application(
+class StockApplication(Application):
+    """Application with the registrations of the topology that quixstreams lacks; it never calls these handlers."""
+
+    def clock(self) -> int:
+        """The wall clock, in ms since 1970."""
+        return time.time_ns() // 1_000_000
+
+    def on_timer(self, handler: object) -> None:
+        """Does nothing: quixstreams has no timers."""
+
+    def on_capacity(self, handler: object) -> None:
+        """Does nothing: no saga is queued for capacity here."""
+
+
+def stock_application(settings: Settings, partitions: int) -> StockApplication:
+    """A stock Application with the topology, for existing topics with this many partitions; call `run` on it."""
+    app = StockApplication(
         broker_address=settings.kafka_bootstrap,
         consumer_group=settings.group_id,
         auto_offset_reset="earliest",
@@ -93,16 +107,16 @@ def oracle(settings: Settings, partitions: int) -> Application:
         loglevel="WARNING",
     )
     topics = Topics(ORDER, settings.topic_prefix)
-    orchestrate(app, topics, StockTurns(Versions((ORDER,)), partitions), lambda: time.time_ns() // 1_000_000)
+    orchestrate(app, topics, StockProcessor(Versions((ORDER,)), partitions))
     return app
 
 
 def main() -> None:
-    """Runs one pod until SIGTERM or Ctrl-C. Raises Refused when the topics are not as they should be."""
+    """Runs one pod until SIGTERM or Ctrl-C. Raises NeedsOperator when the topics are not as they should be."""
     settings = load()
     topics = Topics(ORDER, settings.topic_prefix)
     client = {"bootstrap.servers": settings.kafka_bootstrap}
-    oracle(settings, admin.check(client, topics, settings.min_replication)).run()
+    stock_application(settings, topics_admin.check(client, topics, settings.min_replication)).run()
 
 
 if __name__ == "__main__":

@@ -1,26 +1,26 @@
-"""The state of one saga outside of any store, for those who take turns without an engine."""
+"""The state of one saga without a store, for tests that call the processor without an engine."""
 
 from dataclasses import dataclass
 
-from app.engine.turn import Gate
+from app.engine.processor import Admission
 from app.saga.state import Progress
 
 
 @dataclass
 class Slot:
-    """What is stored, and what its participants bear."""
+    """A saga's stored progress, and the admission control of its partition."""
 
-    gate: Gate
+    admission: Admission
     progress: Progress | None = None
 
     def get(self) -> Progress | None:
-        """What is stored."""
+        """The stored progress; None before the first and after `forget`."""
         return self.progress
 
     def set(self, progress: Progress) -> None:
-        """Stores it."""
+        """Stores the progress."""
         self.progress = progress
 
     def forget(self) -> None:
-        """Deletes it."""
+        """Deletes the stored progress."""
         self.progress = None

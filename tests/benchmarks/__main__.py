@@ -1,4 +1,4 @@
-"""`make bench`: the product beside its peers, on one Kafka of its own."""
+"""`make bench`: measures the product beside its peers, on one Kafka of its own."""
 
 import json
 import os
@@ -18,25 +18,25 @@ import typer
 from app.devkafka import DevKafkaError, LocalKafka, Profile
 from app.devkafka.lock import KAFKA_VERSION
 from app.devkafka.properties import DATA
-from tests.benchmarks.figures import Run
-from tests.benchmarks.lives import starts
-from tests.benchmarks.peers import PRODUCT, STOCK, TIMELESS, TUNED, Peer, driver, kafka_streams, own_driver
+from tests.benchmarks.measurement import Bench, Plan, measure_rounds
+from tests.benchmarks.peers import PRODUCT, STOCK, TUNED, WITHOUT_TIMERS, Peer, driver, kafka_streams, own_driver
 from tests.benchmarks.report import write
-from tests.benchmarks.rounds import Ground, Plan, play
-from tests.benchmarks.scale import scale
-from tests.benchmarks.site import PARTITIONS
-from tests.benchmarks.table import compared, grown, plain, verdict
+from tests.benchmarks.scale import measure_sizes
+from tests.benchmarks.startup import measure_starts
+from tests.benchmarks.stats import Run
+from tests.benchmarks.table import comparison, growth, plain_text, ratio_sentence
+from tests.benchmarks.workspace import PARTITIONS
 
 
 class Part(StrEnum):
-    """What can be measured alone."""
+    """A part of the benchmark that can be measured alone."""
 
     DRAIN = "drain"
     CLOSED = "closed"
     LATENCY = "latency"
-    STARTS = "starts"  # with many sagas in the state
-    SCALE = "scale"  # of the product alone
-    TIMERS = "timers"  # what it costs to watch the time: a drain with and without
+    STARTS = "starts"  # with many active sagas in the state
+    SCALE = "scale"  # the product only
+    TIMERS = "timers"  # the cost of timers: a drain with and without them
 
 
 _USUAL = (Part.DRAIN, Part.CLOSED, Part.LATENCY, Part.STARTS, Part.SCALE)
@@ -45,9 +45,13 @@ _USUAL = (Part.DRAIN, Part.CLOSED, Part.LATENCY, Part.STARTS, Part.SCALE)
 def main(
     *,
     rounds: Annotated[int, typer.Option(min=1, help="How often each orchestrator is measured.")] = 2,
-    quick: Annotated[bool, typer.Option("--quick", help="One small round: shows that it works, no more.")] = False,
-    only: Annotated[list[Part] | None, typer.Option(help="Measure this part alone; may be given again.")] = None,
-    live: Annotated[int, typer.Option(min=1, help="Sagas in the state: at a start, and at the most.")] = 100_000,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="One small round: only shows that the benchmark works.")
+    ] = False,
+    only: Annotated[list[Part] | None, typer.Option(help="Measure only this part; may be repeated.")] = None,
+    live: Annotated[
+        int, typer.Option(min=1, help="Active sagas in the state: at the starts, and at the largest size.")
+    ] = 100_000,
     peers: Annotated[
         Path | None,
         typer.Option(
@@ -58,25 +62,25 @@ def main(
             help="Folder of built peers: a driver, and an orchestrator on Kafka Streams.",
         ),
     ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures there, too.")] = None,
-    report: Annotated[Path | None, typer.Option(help="Write a report with a picture to this folder, too.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write all figures to this file.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Also write a report with a chart to this folder.")] = None,
 ) -> None:
     """Measure the product beside its peers, and how its costs grow."""
     parts = set(only or _USUAL)
-    others = [PRODUCT, TIMELESS] if parts == {Part.TIMERS} else _peers(peers)
+    others = [PRODUCT, WITHOUT_TIMERS] if parts == {Part.TIMERS} else _peers(peers)
     plan = _plan(rounds, parts, quick=quick)
     try:
         runs, loader = _measure(plan, parts, others, peers, 3_000 if quick else live)
     except DevKafkaError as error:
         sys.exit(f"bench: {error}")
-    names, circumstances = [peer.name for peer in others], _circumstances(loader)
-    _show(runs, names, circumstances)
+    names, setup = [peer.name for peer in others], _setup(loader)
+    _show(runs, names, setup)
     if report is not None:
-        write(report, circumstances, runs, names)
+        write(report, setup, runs, names)
     if json_file is not None:
-        about = {"circumstances": circumstances, "plan": asdict(plan)}
+        about = {"setup": setup, "plan": asdict(plan)}
         json_file.write_text(json.dumps({**about, "runs": [asdict(run) for run in runs]}, indent=1) + "\n", "utf-8")
-    sys.exit(any(run.wrong for run in runs))
+    sys.exit(any(run.errors for run in runs))
 
 
 def _measure(
@@ -85,14 +89,14 @@ def _measure(
     """All runs, and the name of the driver."""
     with LocalKafka(profile=Profile.BENCH, say=_say) as kafka, tempfile.TemporaryDirectory() as home:
         broker = kafka.brokers[0]
-        ground = Ground(kafka.bootstrap, broker.directory / DATA, Path(home))
+        bench = Bench(kafka.bootstrap, broker.directory / DATA, Path(home))
         loader = driver(folder, broker.pid)
-        _say(_circumstances(loader.name))
-        runs = list(play(plan, peers, loader, ground, _say)) if plan.steady else []
+        _say(_setup(loader.name))
+        runs = list(measure_rounds(plan, peers, loader, bench, _say)) if plan.steady else []
         if Part.STARTS in parts:
-            runs += starts(plan.rounds, peers, ground, live, _say)
+            runs += measure_starts(plan.rounds, peers, bench, live, _say)
         if Part.SCALE in parts:
-            runs += scale(own_driver(broker.pid), ground, live, _say)
+            runs += measure_sizes(own_driver(broker.pid), bench, live, _say)
         return runs, loader.name
 
 
@@ -109,28 +113,28 @@ def _plan(rounds: int, parts: Set[Part], *, quick: bool) -> Plan:
     )
 
 
-def _show(runs: Sequence[Run], peers: Sequence[str], circumstances: str) -> None:
-    beside, sizes = [run for run in runs if not run.axis], [run for run in runs if run.axis]
-    print(f"\n{circumstances}\n")
-    if beside:
-        print(plain(compared(beside, peers)), end="\n\n")
-    if any("drain: sagas/s" in run.figures for run in beside):
-        print(*(verdict(runs, peers[0], other, "drain: sagas/s") for other in peers[1:]), sep="\n", end="\n\n")
+def _show(runs: Sequence[Run], peers: Sequence[str], setup: str) -> None:
+    compared, sizes = [run for run in runs if not run.axis], [run for run in runs if run.axis]
+    print(f"\n{setup}\n")
+    if compared:
+        print(plain_text(comparison(compared, peers)), end="\n\n")
+    if any("drain: sagas/s" in run.figures for run in compared):
+        print(*(ratio_sentence(runs, peers[0], other, "drain: sagas/s") for other in peers[1:]), sep="\n", end="\n\n")
     if sizes:
-        print(plain(grown(sizes)), end="\n\n")
+        print(plain_text(growth(sizes)), end="\n\n")
     for run in runs:
-        for what in run.wrong:
-            print(f"WRONG, round {run.round}, {run.peer}: {what.splitlines()[0]}")
+        for error in run.errors:
+            print(f"ERROR, round {run.round}, {run.peer}: {error.splitlines()[0]}")
 
 
 def _peers(folder: Path | None) -> list[Peer]:
     java = kafka_streams(folder) if folder else None
     if folder and java is None:
-        _say(f"No Kafka Streams: build it in {folder} with `mvn -q package`")
+        _say(f"Kafka Streams is not measured: build it in {folder} with `mvn -q package`")
     return [PRODUCT, STOCK, TUNED, *([java] if java else [])]
 
 
-def _circumstances(driver_name: str) -> str:
+def _setup(driver_name: str) -> str:
     clients = f"quixstreams {version('quixstreams')}, librdkafka {confluent_kafka.libversion()[0]}"
     machine = f"Python {platform.python_version()}, {os.cpu_count()} cores"
     load = f"{PARTITIONS} partitions, exactly-once, 10 % declined, {driver_name}"

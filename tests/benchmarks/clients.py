@@ -1,4 +1,4 @@
-"""The driver's clients of Kafka, as light as they can be."""
+"""Kafka clients of the driver, as light as possible."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from tests.benchmarks.messages import Record
 
 _ADMIN_SECONDS = 10.0
-_AT_ONCE = 10_000
-_SHARE_OF_QUEUE = 1_024  # records between two looks at what the producer has to tell
+_BATCH = 10_000
+_POLL_EVERY = 1_024  # records between two polls for delivery errors
 Start = Literal["beginning", "end"]
 
 
-class Trouble(Exception):
-    """A measurement can't be made; the message says why."""
+class MeasurementFailed(Exception):
+    """A measurement failed; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,8 @@ class Cluster:
     prefix: str
     partitions: int
 
-    def plain(self) -> dict[str, Any]:
-        """What every client needs."""
+    def common(self) -> dict[str, Any]:
+        """Settings that every client needs."""
         return {"bootstrap.servers": self.bootstrap, "log_level": 2}
 
 
@@ -39,7 +39,7 @@ class Sender:
         self._sent = 0
         self._producer = Producer(
             {
-                **cluster.plain(),
+                **cluster.common(),
                 "partitioner": "murmur2",
                 "acks": 1,
                 "linger.ms": linger_ms,
@@ -51,32 +51,32 @@ class Sender:
         )
 
     def send(self, record: Record) -> None:
-        """Hands a record over."""
+        """Hands a record to the producer."""
         self._producer.produce(self._prefix + record.topic, record.value, record.key, headers=record.headers)
         self._sent += 1
-        if self._sent % _SHARE_OF_QUEUE == 0:
+        if self._sent % _POLL_EVERY == 0:
             self._producer.poll(0)
 
     def flush(self) -> None:
-        """Returns when all is on the broker."""
+        """Returns when all records are on the broker. Raises MeasurementFailed after a minute."""
         left = self._producer.flush(60)
         if left:
-            raise Trouble(f"{left} records could not be sent within a minute")
+            raise MeasurementFailed(f"{left} records could not be sent within a minute")
 
 
-def reader(cluster: Cluster, topics: Iterable[str], start: Start) -> Consumer:
-    """Reads what was committed to the topics, in no group. From the beginning it tells the end of each partition."""
+def topic_reader(cluster: Cluster, topics: Iterable[str], start: Start) -> Consumer:
+    """Reads committed records of these topics, in no group. From the beginning it also reports partition ends."""
     names = [cluster.prefix + topic for topic in topics]
-    return reader_of(
+    return partition_reader(
         cluster, [TopicPartition(name, number) for name in names for number in range(cluster.partitions)], start
     )
 
 
-def reader_of(cluster: Cluster, places: Sequence[TopicPartition], start: Start) -> Consumer:
-    """As `reader`, of any partitions."""
+def partition_reader(cluster: Cluster, partitions: Sequence[TopicPartition], start: Start) -> Consumer:
+    """As `topic_reader`, for any partitions."""
     consumer = Consumer(
         {
-            **cluster.plain(),
+            **cluster.common(),
             "group.id": "benchmark",  # needed by the client, never joined
             "enable.auto.commit": False,
             "isolation.level": "read_committed",
@@ -86,16 +86,16 @@ def reader_of(cluster: Cluster, places: Sequence[TopicPartition], start: Start) 
             "fetch.queue.backoff.ms": 5,
         }
     )
-    for place in places:
-        bounds = consumer.get_watermark_offsets(place, timeout=_ADMIN_SECONDS)
-        place.offset = bounds[0 if start == "beginning" else 1]
-    consumer.assign(list(places))
+    for partition in partitions:
+        bounds = consumer.get_watermark_offsets(partition, timeout=_ADMIN_SECONDS)
+        partition.offset = bounds[0 if start == "beginning" else 1]
+    consumer.assign(list(partitions))
     return consumer
 
 
-def places_of(cluster: Cluster, wanted: Callable[[str], bool]) -> list[TopicPartition]:
-    """All partitions of the topics with such names."""
-    consumer = Consumer({**cluster.plain(), "group.id": "benchmark"})
+def partitions_of(cluster: Cluster, wanted: Callable[[str], bool]) -> list[TopicPartition]:
+    """All partitions of the topics whose names are wanted."""
+    consumer = Consumer({**cluster.common(), "group.id": "benchmark"})
     try:
         found = consumer.list_topics(timeout=_ADMIN_SECONDS).topics
     finally:
@@ -105,24 +105,26 @@ def places_of(cluster: Cluster, wanted: Callable[[str], bool]) -> list[TopicPart
     ]
 
 
-def waiting(consumer: Consumer, seconds: float) -> list[Any]:
-    """Waits for a message, and takes with it all that are there (the ends of partitions too); none when none came."""
+def poll_batch(consumer: Consumer, seconds: float) -> list[Any]:
+    """Waits for a record, and returns it and all fetched ones (and ends of partitions); empty when none came."""
     first = consumer.poll(seconds)
     if first is None:
         return []
-    messages = [first, *consumer.consume(_AT_ONCE, 0)]
+    messages = [first, *consumer.consume(_BATCH, 0)]
     for message in messages:
         if message.error() is not None and not _is_end(message):
             raise KafkaException(message.error())
     return messages
 
 
-def until_end(consumer: Consumer, partitions: int, silence: float) -> Iterator[Any]:
-    """All messages up to the end of each of so many partitions. Raises Trouble after so many seconds of silence."""
+def read_to_end(consumer: Consumer, partitions: int, silence: float) -> Iterator[Any]:
+    """All records up to the end of this many partitions. Raises MeasurementFailed when none comes in time."""
     while partitions:
-        messages = waiting(consumer, silence)
+        messages = poll_batch(consumer, silence)
         if not messages:
-            raise Trouble(f"nothing came for {silence:.0f} s, and the end of {partitions} partitions wasn't reached")
+            raise MeasurementFailed(
+                f"nothing came for {silence:.0f} s, and the end of {partitions} partitions was not reached"
+            )
         partitions -= sum(map(_is_end, messages))
         yield from (message for message in messages if message.error() is None)
 
@@ -132,7 +134,7 @@ def _is_end(message: Any) -> bool:
 
 
 def header(message: Any, name: str) -> str:
-    """A header of a message; empty when it has none of this name."""
+    """A header of a record; empty when the record has none of this name."""
     for key, value in message.headers() or ():
         if key == name:
             return str(value, "utf-8")

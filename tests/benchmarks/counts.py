@@ -1,6 +1,6 @@
-"""What a saga takes inside the pod, counted instead of timed: the same on every machine with that version of Python.
+"""What a saga costs inside the pod, counted instead of timed: the same on every computer with that Python version.
 
-`python -m tests.benchmarks.counts` shows the counts beside the baseline, and with --write makes them the baseline.
+`python -m tests.benchmarks.counts` prints the counts beside the baseline; with --write they become the baseline.
 """
 
 import json
@@ -15,8 +15,8 @@ from typing import Annotated, Any
 
 import typer
 
-from tests.benchmarks.inside import Written, inside, load
-from tests.benchmarks.site import ROOT
+from tests.benchmarks.in_process_pod import Written, in_process_pod, load
+from tests.benchmarks.workspace import ROOT
 
 BASELINES = Path(__file__).with_name("baselines.json")
 TOLERANCE = 0.02
@@ -26,7 +26,7 @@ Counts = dict[str, float]
 
 
 class Counter:
-    """Counts the byte code that is executed, and the functions written in C that are called, in the pod's own code."""
+    """Counts executed byte code instructions and calls of C functions in the pod's own code."""
 
     def __init__(self) -> None:
         self.instructions = self.calls = 0
@@ -34,7 +34,7 @@ class Counter:
 
     @contextmanager
     def counting(self) -> Iterator[None]:
-        """Counts what happens in the block; debuggers and coverage can't work in it."""
+        """Counts while the block runs; debuggers and coverage don't work inside it."""
         tracing, profiling = sys.gettrace(), sys.getprofile()
         sys.settrace(self._enter)
         sys.setprofile(self._note)
@@ -67,9 +67,9 @@ class Counter:
 
 
 def counts() -> Counts:
-    """By name, for one saga of the usual kind."""
+    """Counts by name, per saga of the usual kind."""
     counter = Counter()
-    with tempfile.TemporaryDirectory() as folder, inside(Path(folder)) as pod:
+    with tempfile.TemporaryDirectory() as folder, in_process_pod(Path(folder)) as pod:
         for records in load("before", _WARM_UP):
             pod.feed(records)
             pod.drain()
@@ -93,7 +93,7 @@ def _size(written: Written) -> int:
 
 
 def baseline() -> Counts | None:
-    """What it took when it was last agreed to; None for a version of Python of which that is not known."""
+    """The agreed counts; None for a Python version without a baseline."""
     known: Counts | None = json.loads(BASELINES.read_text("utf-8")).get(_python())
     return known
 
@@ -102,14 +102,14 @@ def _python() -> str:
     return ".".join(platform.python_version_tuple()[:2])
 
 
-def main(*, write: Annotated[bool, typer.Option("--write", help="From now on this is what it takes.")] = False) -> None:
-    """Count what a saga takes inside the pod."""
-    before, now = baseline() or {}, counts()
-    for name, count in now.items():
-        print(f"{name:14}{count:10,.1f}   before {before.get(name, float('nan')):10,.1f}")
+def main(*, write: Annotated[bool, typer.Option("--write", help="Make these counts the baseline.")] = False) -> None:
+    """Count what a saga costs inside the pod."""
+    agreed, found = baseline() or {}, counts()
+    for name, count in found.items():
+        print(f"{name:14}{count:10,.1f}   baseline {agreed.get(name, float('nan')):10,.1f}")
     if write:
         known = json.loads(BASELINES.read_text("utf-8"))
-        known[_python()] = {name: round(count, 1) for name, count in now.items()}
+        known[_python()] = {name: round(count, 1) for name, count in found.items()}
         BASELINES.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n", "utf-8")
 
 

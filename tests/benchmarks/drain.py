@@ -1,32 +1,32 @@
-"""Drain: all orders take a step together, and each phase is timed from its first input to its last committed output."""
+"""Drain: all orders take each step together; a phase is timed from its first input to its last committed output."""
 
 import time
 from collections import Counter
 from typing import Any
 
-from tests.benchmarks.clients import Cluster, Sender, Trouble, header, reader, waiting
+from tests.benchmarks.clients import Cluster, MeasurementFailed, Sender, header, poll_batch, topic_reader
 from tests.benchmarks.messages import COMMANDS, OUTCOMES, Orders, Phase, phases
-from tests.benchmarks.processes import Processes, Spent
+from tests.benchmarks.processes import Processes, Usage
 
 
 class Drain:
-    """One drain. Frozen, the orchestrator stands still while a phase's backlog is produced, and the clock too."""
+    """One drain. `frozen`: the orchestrator is paused while a phase's backlog is produced; the clock starts then."""
 
     def __init__(self, cluster: Cluster, tested: Processes, broker: Processes, *, frozen: bool, timeout: float) -> None:
         self._sender = Sender(cluster, linger_ms=20)
-        self._consumer = reader(cluster, (*COMMANDS, OUTCOMES), "end")
+        self._consumer = topic_reader(cluster, (*COMMANDS, OUTCOMES), "end")
         self._tested = tested
         self._broker = broker
         self._frozen = frozen
         self._deadline = time.monotonic() + timeout
 
     def run(self, orders: Orders, count: int) -> dict[str, Any]:
-        """Takes so many orders through all phases. Raises Trouble when that is not done in time."""
-        waiting(self._consumer, 0.2)  # so that its connections are made before the clock runs
+        """Takes `count` orders through all phases. Raises MeasurementFailed on time-out."""
+        poll_batch(self._consumer, 0.2)  # connects before the clock starts
         planned = phases(orders, count)
-        spent = Spent(self._tested, self._broker)
-        seconds = {phase.name: self._take(phase) for phase in planned}
-        costs = spent.on(count)
+        usage = Usage(self._tested, self._broker)
+        seconds = {phase.name: self._seconds_of(phase) for phase in planned}
+        costs = usage.per_saga(count)
         self._consumer.close()
         return {
             "test": "drain",
@@ -36,8 +36,8 @@ class Drain:
             **costs,
         }
 
-    def _take(self, phase: Phase) -> float:
-        """The seconds of a phase."""
+    def _seconds_of(self, phase: Phase) -> float:
+        """The duration of a phase in seconds."""
         started = time.perf_counter()
         if self._frozen:
             with self._tested.paused():
@@ -54,12 +54,12 @@ class Drain:
         self._sender.flush()
 
     def _await(self, phase: Phase) -> None:
-        """Reads until each awaited type was seen as often as it must be."""
-        missing = Counter(phase.awaited)
+        """Reads until each expected record type was seen as often as expected."""
+        missing = Counter(phase.expected)
         while missing := +missing:
-            messages = waiting(self._consumer, 0.1)
+            messages = poll_batch(self._consumer, 0.1)
             missing.subtract(header(message, "ce_type") for message in messages)
             if not messages and self._tested.gone():
-                raise Trouble("the orchestrator has ended")
+                raise MeasurementFailed("the orchestrator has ended")
             if time.monotonic() > self._deadline:
-                raise Trouble(f"phase {phase.name} timed out, still missing: {dict(+missing)}")
+                raise MeasurementFailed(f"phase {phase.name} timed out; missing: {dict(+missing)}")

@@ -1,6 +1,6 @@
-"""The orders of one run, and what a shop and the participants say of them, as records ready to be sent.
+"""The records that a shop and the participants send in one run.
 
-Written from the contract alone, with nothing of the product's: the driver is also its judge.
+Written from the contract alone, without code of the product: the driver also verifies the product.
 """
 
 import json
@@ -17,7 +17,7 @@ COMMANDS = (RESERVATION_COMMANDS, PAYMENT_COMMANDS)
 REPLIES = ("reservation.replies", "payment.replies")
 FINAL = frozenset(("order.completed", "order.rejected", "order.cancelled"))
 
-_ANSWERS = {
+_REPLIES = {
     "reservation.reserve": "reservation.reserved",
     "reservation.release": "reservation.released",
     "payment.charge": "payment.charged",
@@ -36,17 +36,17 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """Records that make up one step of all sagas, and how many messages of each type they lead to."""
+    """The records that take all sagas one step further, and how many output records of each type are expected."""
 
     name: str
     records: list[Record]
-    awaited: dict[str, int]
+    expected: dict[str, int]
 
 
 class Orders:
-    """The orders of one run, whose name is part of their ids; so many of a hundred are declined by payment.
+    """The orders of one run, whose name is part of the order ids. Payment declines this percentage of them.
 
-    Each has so many lines, two at least.
+    Each has this many lines, at least two.
     """
 
     def __init__(self, run: str, declined_percent: int, lines: int = 2) -> None:
@@ -60,15 +60,15 @@ class Orders:
         return f"o-{number:08d}-{self.run}"
 
     def number(self, order_id: str) -> int | None:
-        """The number of an order id; None for one of another run."""
+        """The number of an order id; None for an order of another run."""
         return int(order_id[2:10]) if order_id[11:] == self.run else None
 
     def declined(self, order_id: str) -> bool:
-        """Whether payment declines it."""
+        """Whether payment declines the order."""
         return crc32(order_id.encode()) % 100 < self._declined_percent
 
     def place(self, number: int) -> Record:
-        """The message that places an order."""
+        """The record that places an order."""
         order_id, quantity = self.id(number), 1 + number % 3
         first, second = 1_099 + number % 977, 4_950 + number % 313
         order = {
@@ -86,17 +86,17 @@ class Orders:
         }
         return self._record(REQUESTS, order_id, f"{order_id}:place", "order.place", order)
 
-    def answer(self, order_id: str, command_type: str, command_id: str) -> Record:
-        """What the participant says to a command."""
-        type, about = _ANSWERS[command_type], {"order_id": order_id}
+    def reply(self, order_id: str, command_type: str, command_id: str) -> Record:
+        """The participant's reply to a command."""
+        type, value = _REPLIES[command_type], {"order_id": order_id}
         if type == "payment.charged" and self.declined(order_id):
             type = "payment.declined"
         step, verb = type.split(".")
         if verb in ("reserved", "charged"):
-            about[f"{step}_id"] = f"{step[0]}-{order_id}"
+            value[f"{step}_id"] = f"{step[0]}-{order_id}"
         elif verb == "declined":
-            about["reason"] = "insufficient_funds"
-        return self._record(f"{step}.replies", order_id, f"{command_id}:reply", type, about, command_id)
+            value["reason"] = "insufficient_funds"
+        return self._record(f"{step}.replies", order_id, f"{command_id}:reply", type, value, command_id)
 
     def _record(
         self, topic: str, order_id: str, id: str, type: str, value: dict[str, Any], cause: str | None = None
@@ -121,24 +121,24 @@ def _euros(cents: int) -> dict[str, Any]:
 
 
 def phases(orders: Orders, count: int) -> Sequence[Phase]:
-    """The phases of a drain: each is what the participants say to all that the phase before led to."""
+    """The phases of a drain; each replies to all commands that the phase before led to."""
     ids = [orders.id(number) for number in range(count)]
     declined = [order_id for order_id in ids if orders.declined(order_id)]
 
-    def answers(of: list[str], command: str, effect: str) -> list[Record]:
-        return [orders.answer(order_id, command, f"{order_id}:{effect}:1") for order_id in of]
+    def replies(ids: list[str], command: str, effect: str) -> list[Record]:
+        return [orders.reply(order_id, command, f"{order_id}:{effect}:1") for order_id in ids]
 
     all_phases = (
         Phase("orders", [orders.place(number) for number in range(count)], {"reservation.reserve": count}),
-        Phase("reservation", answers(ids, "reservation.reserve", "reservation:do"), {"payment.charge": count}),
+        Phase("reservation", replies(ids, "reservation.reserve", "reservation:do"), {"payment.charge": count}),
         Phase(
             "payment",
-            answers(ids, "payment.charge", "payment:do"),
+            replies(ids, "payment.charge", "payment:do"),
             {"order.completed": count - len(declined), "reservation.release": len(declined)},
         ),
         Phase(
             "release",
-            answers(declined, "reservation.release", "reservation:undo"),
+            replies(declined, "reservation.release", "reservation:undo"),
             {"order.rejected": len(declined)},
         ),
     )

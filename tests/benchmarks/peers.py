@@ -1,4 +1,4 @@
-"""The orchestrators that are measured, how each is started, and the drivers that measure them."""
+"""The orchestrators under test, how each is started, and the drivers that measure them."""
 
 import json
 import os
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.devkafka import tether
+from app.devkafka import die_with_parent
 from app.devkafka.java import find_java
-from tests.benchmarks.clients import Trouble
-from tests.benchmarks.site import ROOT, Site
+from tests.benchmarks.clients import MeasurementFailed
+from tests.benchmarks.workspace import ROOT, Workspace
 
 _STOP_SECONDS = 20.0
 _DRIVER_SECONDS = 300.0
@@ -23,37 +23,38 @@ _LOG_TAIL = 2_000  # characters
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """An orchestrator: how to start it, how many orders warm it up, after how many more it gets no faster, and how many
-    a second it can follow at all."""
+    """An orchestrator. `warm_up`: orders before the first measurement; `until_compiled`: further orders until it gets
+    no faster; `max_rate`: the highest rate (orders per second) that it can follow.
+    """
 
     name: str
-    command: Callable[[Site], list[str]]
+    command: Callable[[Workspace], list[str]]
     warm_up: int
-    until_hot: int = 0
-    most_a_second: int = 1_000
+    until_compiled: int = 0
+    max_rate: int = 1_000
 
 
 PRODUCT = Peer("order-saga", lambda _: [sys.executable, "-m", "topologies", "run"], warm_up=4_000)
-TIMELESS = Peer(
-    "without time-outs", lambda _: [sys.executable, "-m", "tests.benchmarks.timeless", "run"], warm_up=4_000
+WITHOUT_TIMERS = Peer(
+    "without timers", lambda _: [sys.executable, "-m", "tests.benchmarks.without_timers", "run"], warm_up=4_000
 )
-STOCK = Peer("stock", lambda _: _stock("1.0"), warm_up=1_000, most_a_second=0)  # the library's own poll time-out
-TUNED = Peer("tuned stock", lambda _: _stock("0.01"), warm_up=4_000, most_a_second=100)
+STOCK = Peer("stock", lambda _: _stock("1.0"), warm_up=1_000, max_rate=0)  # quixstreams' default poll time-out
+TUNED = Peer("tuned stock", lambda _: _stock("0.01"), warm_up=4_000, max_rate=100)
 
 
 def kafka_streams(folder: Path) -> Peer | None:
-    """The Java peer of a folder of peers, with its best settings for latency; None where it wasn't built."""
+    """The Kafka Streams peer in a folder of peers, with its best settings for latency; None if it isn't built."""
     jar = folder / "kafka-streams/target/ks-saga-1.jar"
     if not jar.exists():
         return None
 
-    def command(site: Site) -> list[str]:
+    def command(workspace: Workspace) -> list[str]:
         classes = f"{jar}:{jar.parent}/lib/*"
-        where = ["--bootstrap", site.bootstrap, "--prefix", site.prefix, "--state-dir", str(site.state)]
+        kafka = ["--bootstrap", workspace.bootstrap, "--prefix", workspace.prefix, "--state-dir", str(workspace.state)]
         tuned = ["--threads", "1", "--commit-ms", "20", "--tuned", "true"]
-        return [str(find_java(os.environ)), "-Xmx1g", "-cp", classes, "saga.Main", *where, *tuned]
+        return [str(find_java(os.environ)), "-Xmx1g", "-cp", classes, "saga.Main", *kafka, *tuned]
 
-    return Peer("Kafka Streams", command, warm_up=20_000, until_hot=40_000)  # then the JVM has compiled all
+    return Peer("Kafka Streams", command, warm_up=20_000, until_compiled=40_000)  # then the JVM has compiled everything
 
 
 def _stock(poll_seconds: str) -> list[str]:
@@ -61,15 +62,14 @@ def _stock(poll_seconds: str) -> list[str]:
 
 
 class Process:
-    """One process of an orchestrator at its site; it ends with this process, whatever ends that."""
+    """One process of an orchestrator; it ends when this process ends, however that happens."""
 
-    def __init__(self, peer: Peer, site: Site) -> None:
-        self._site = site
-        with site.log.open("ab") as log:
+    def __init__(self, peer: Peer, workspace: Workspace) -> None:
+        with workspace.log.open("ab") as log:
             self._popen = subprocess.Popen(
-                _tied(peer.command(site)),
+                _dying_with_parent(peer.command(workspace)),
                 cwd=ROOT,
-                env=site.environment,
+                env=workspace.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -78,23 +78,23 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Its id."""
+        """The process id."""
         return self._popen.pid
 
     def check_alive(self) -> None:
-        """Raises Trouble when it has ended by itself."""
+        """Raises MeasurementFailed when it has ended by itself."""
         if self._popen.poll() is not None:
-            raise Trouble("the orchestrator has ended by itself")
+            raise MeasurementFailed("the orchestrator has ended by itself")
 
     def kill(self) -> None:
-        """SIGKILL; returns when it is gone."""
+        """Sends SIGKILL; returns when it is gone."""
         self._popen.kill()
         self._popen.wait()
 
     def stop(self) -> None:
-        """Asks it to end, and returns when it is gone."""
+        """Sends SIGTERM; returns when it is gone."""
         self._popen.terminate()
-        self._popen.send_signal(signal.SIGCONT)  # a driver that failed may have left it paused
+        self._popen.send_signal(signal.SIGCONT)  # a failed driver may have left it paused
         try:
             self._popen.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -102,22 +102,22 @@ class Process:
 
 
 @contextmanager
-def running(peer: Peer, site: Site) -> Iterator[int]:
-    """The process id of the orchestrator, which ends with the block. Its topics are made. Raises Trouble."""
-    site.prepare()
-    process = Process(peer, site)
+def running(peer: Peer, workspace: Workspace) -> Iterator[int]:
+    """Creates the topics, and runs the orchestrator for the block; yields its process id. Raises MeasurementFailed."""
+    workspace.prepare()
+    process = Process(peer, workspace)
     try:
         yield process.pid
         process.check_alive()
-    except Trouble as trouble:
-        raise Trouble(f"{trouble}\nThe end of its log:\n{_tail(site.log)}") from trouble
+    except MeasurementFailed as error:
+        raise MeasurementFailed(f"{error}\nThe end of its log:\n{_tail(workspace.log)}") from error
     finally:
         process.stop()
 
 
-def _tied(command: list[str]) -> list[str]:
-    """The command of a program that ends with this process, whatever ends it."""
-    return [sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), *command]
+def _dying_with_parent(command: list[str]) -> list[str]:
+    """The command, wrapped so that it ends when this process ends."""
+    return [sys.executable, "-I", "-S", die_with_parent.__file__, str(os.getpid()), *command]
 
 
 def _tail(log: Path) -> str:
@@ -132,27 +132,31 @@ class Driver:
         self._command = command
         self._broker = broker
 
-    def measure(self, test: str, site: Site, pids: Sequence[int], **options: object) -> dict[str, Any]:
-        """The result of a test. Raises Trouble when there is none."""
+    def measure(self, test: str, workspace: Workspace, pids: Sequence[int], **options: object) -> dict[str, Any]:
+        """The result of a test. Raises MeasurementFailed when there is none."""
         ids = ",".join(map(str, pids))
-        done = self._run(test, site, {"pid": ids, "broker-pid": self._broker, **options})
+        done = self._run(test, workspace, {"pid": ids, "broker-pid": self._broker, **options})
         if done.returncode:
-            raise Trouble(f"{test} failed: {(done.stderr or done.stdout).strip()}")
+            raise MeasurementFailed(f"{test} failed: {(done.stderr or done.stdout).strip()}")
         result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         return result
 
-    def verify(self, site: Site, orders: int) -> list[str]:
-        """What was wrong with all orders ever placed there."""
-        done = self._run("verify", site, {"orders": orders})
+    def verify(self, workspace: Workspace, orders: int) -> list[str]:
+        """The errors of all orders ever placed in a workspace."""
+        done = self._run("verify", workspace, {"orders": orders})
         return (done.stdout + done.stderr).strip().splitlines() if done.returncode else []
 
-    def _run(self, test: str, site: Site, options: dict[str, object]) -> subprocess.CompletedProcess[str]:
-        at = {"bootstrap": site.bootstrap, "prefix": site.prefix, "partitions": site.partitions}
+    def _run(self, test: str, workspace: Workspace, options: dict[str, object]) -> subprocess.CompletedProcess[str]:
+        at = {
+            "bootstrap": workspace.bootstrap,
+            "prefix": workspace.prefix,
+            "partitions": workspace.partitions,
+        }
         all_options = {**at, **options}
         words = [word for name, value in all_options.items() for word in (f"--{name}", str(value))]
         try:
             return subprocess.run(
-                _tied([*self._command, test, *words]),
+                _dying_with_parent([*self._command, test, *words]),
                 cwd=ROOT,
                 check=False,
                 capture_output=True,
@@ -160,11 +164,11 @@ class Driver:
                 timeout=_DRIVER_SECONDS,
             )
         except subprocess.TimeoutExpired as error:
-            raise Trouble(f"{test} was not done within {_DRIVER_SECONDS:.0f} s") from error
+            raise MeasurementFailed(f"{test} was not done within {_DRIVER_SECONDS:.0f} s") from error
 
 
 def driver(folder: Path | None, broker: int) -> Driver:
-    """The built driver of a folder of peers, or else our own; it watches the process of a broker, too."""
+    """The driver built in a folder of peers, else our own; it also measures the broker process."""
     built = folder / "driver/target/release/bench-driver" if folder else None
     if built is not None and built.exists():
         return Driver("the peers' driver", [str(built)], broker)

@@ -1,4 +1,4 @@
-"""The processes under test, by id: what they used of processor and memory, and a pause (Linux's /proc)."""
+"""CPU time and memory of the processes under test, and a pause of them (Linux's /proc)."""
 
 import os
 import signal
@@ -16,20 +16,20 @@ class Processes:
         self._ids = ids
 
     def cpu_seconds(self) -> float:
-        """Processor time used so far, in steps of 10 ms; 0 where the system doesn't tell."""
+        """CPU time used so far, in steps of 10 ms; 0 where /proc doesn't have it."""
         return sum(_cpu_seconds(id) for id in self._ids)
 
     def peak_mib(self) -> float:
-        """The most memory they had at a time, in MiB; 0 where the system doesn't tell."""
+        """The sum of their peak memory in MiB; 0 where /proc doesn't have it."""
         return sum(_peak_kib(id) for id in self._ids) / 1024
 
     def gone(self) -> bool:
-        """Whether one of them has ended, as far as the system tells."""
+        """Whether one of them has ended, as far as /proc shows it."""
         return any(_read(id, "stat").rpartition(")")[2].split()[:1] == ["Z"] for id in self._ids)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """They stand still meanwhile (SIGSTOP)."""
+        """Stops them (SIGSTOP) while the block runs."""
         self._signal(signal.SIGSTOP)
         try:
             yield
@@ -41,15 +41,15 @@ class Processes:
             os.kill(id, which)
 
 
-class Spent:
-    """What the orchestrator and the broker use from now on."""
+class Usage:
+    """What the orchestrator and the broker use from the creation of this object on."""
 
     def __init__(self, tested: Processes, broker: Processes) -> None:
         self._tested, self._broker = tested, broker
         self._before = tested.cpu_seconds(), broker.cpu_seconds()
 
-    def on(self, sagas: int) -> dict[str, float]:
-        """Processor time so far for a thousand of so many sagas, by the names of a driver's result; and memory."""
+    def per_saga(self, sagas: int) -> dict[str, float]:
+        """CPU seconds per thousand of this many sagas, by the names of a driver's result; and peak memory."""
         tested, broker = self._before
         return {
             "cpu_s_per_1000": (self._tested.cpu_seconds() - tested) * 1_000 / sagas,

@@ -1,4 +1,4 @@
-"""The report: all figures as Markdown, and a picture of how costs grow."""
+"""The report: all figures in Markdown, and a chart of how costs grow."""
 
 import sys
 from collections.abc import Sequence
@@ -7,31 +7,31 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from tests.benchmarks.figures import Run
-from tests.benchmarks.table import compared, grown, markdown
+from tests.benchmarks.stats import Run
+from tests.benchmarks.table import comparison, growth, markdown
 
-_PICTURE = "growth.svg"
+_CHART = "growth.svg"
 _COSTS = {"CPU s per 1,000": "orchestrator", "broker CPU s per 1,000": "broker"}
 
 
-def write(folder: Path, circumstances: str, runs: Sequence[Run], peers: Sequence[str]) -> None:
-    """Writes `report.md`, and a picture beside it where sizes were measured."""
+def write(folder: Path, setup: str, runs: Sequence[Run], peers: Sequence[str]) -> None:
+    """Writes `report.md`, and a chart beside it when sizes were measured."""
     folder.mkdir(parents=True, exist_ok=True)
-    beside, sizes = [run for run in runs if not run.axis], [run for run in runs if run.axis and run.figures]
-    parts = [f'# What was measured\n\n    make bench ARGS="{" ".join(sys.argv[1:])}"\n\n{circumstances}']
-    if beside:
-        parts.append(f"## Beside its peers\n\n{markdown(compared(beside, peers))}")
+    compared, sizes = [run for run in runs if not run.axis], [run for run in runs if run.axis and run.figures]
+    parts = [f'# Benchmark report\n\n    make bench ARGS="{" ".join(sys.argv[1:])}"\n\n{setup}']
+    if compared:
+        parts.append(f"## Beside its peers\n\n{markdown(comparison(compared, peers))}")
     if sizes:
-        draw(sizes, folder / _PICTURE)
-        parts.append(f"## As it grows\n\n![Processor time at all sizes]({_PICTURE})\n\n{markdown(grown(sizes))}")
-    wrong = [f"- round {run.round}, {run.peer}: {sentence}" for run in runs for sentence in run.wrong]
-    if wrong:
-        parts.append("## What was wrong\n\n" + "\n".join(wrong))
+        draw(sizes, folder / _CHART)
+        parts.append(f"## As it grows\n\n![CPU time at all sizes]({_CHART})\n\n{markdown(growth(sizes))}")
+    errors = [f"- round {run.round}, {run.peer}: {error}" for run in runs for error in run.errors]
+    if errors:
+        parts.append("## Errors\n\n" + "\n".join(errors))
     (folder / "report.md").write_text("\n\n".join(parts) + "\n", "utf-8")
 
 
 def draw(runs: Sequence[Run], file: Path) -> None:
-    """What a saga costs along each axis."""
+    """Draws the cost per saga along each axis."""
     axes = [(axis, list(group)) for axis, group in groupby(runs, lambda run: run.axis)]
     figure = Figure(figsize=(3 * len(axes), 3), layout="constrained")
     plots = figure.subplots(1, len(axes), sharey=True, squeeze=False)[0]

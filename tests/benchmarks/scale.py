@@ -1,4 +1,4 @@
-"""How the cost of a saga changes with partitions, pods, sagas in the state, and the length of orders: it should not."""
+"""How the cost per saga changes with partitions, pods, active sagas, and lines per order; it should stay the same."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -8,12 +8,12 @@ from pathlib import Path
 
 import orjson
 
-from tests.benchmarks.clients import Trouble
-from tests.benchmarks.figures import Run, of_load
-from tests.benchmarks.lives import PATIENT, fill
+from tests.benchmarks.clients import MeasurementFailed
+from tests.benchmarks.measurement import Bench, Say
 from tests.benchmarks.peers import PRODUCT, Driver, Process
-from tests.benchmarks.rounds import Ground, Say
-from tests.benchmarks.site import PARTITIONS, Site
+from tests.benchmarks.startup import LONG_TIMEOUTS, fill
+from tests.benchmarks.stats import Run, load_figures
+from tests.benchmarks.workspace import PARTITIONS, Workspace
 
 _READY_SECONDS = 60.0
 _WARM_UP, _ORDERS = 2_000, 12_000
@@ -21,7 +21,7 @@ _WARM_UP, _ORDERS = 2_000, 12_000
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """One of the sizes along an axis."""
+    """One size on an axis."""
 
     axis: str
     value: int
@@ -32,7 +32,7 @@ class Size:
 
 
 def sizes(most_live: int) -> list[Size]:
-    """All sizes; in the state up to so many sagas."""
+    """All sizes, with at most `most_live` active sagas in the state."""
     return [
         *(Size("partitions", number, partitions=number) for number in (1, 4, 16, 64)),
         *(Size("pods", number, partitions=12, pods=number) for number in (1, 2, 3)),
@@ -45,18 +45,18 @@ def sizes(most_live: int) -> list[Size]:
     ]
 
 
-def scale(driver: Driver, ground: Ground, most_live: int, say: Say) -> Iterator[Run]:
+def measure_sizes(driver: Driver, bench: Bench, most_live: int, say: Say) -> Iterator[Run]:
     """The runs of all sizes, once each."""
     for number, size in enumerate(sizes(most_live), 1):
-        run = _measure(size, driver, ground.site(number, PRODUCT, "scale"))
+        run = _measure(size, driver, bench.workspace(number, PRODUCT, "scale"))
         shown = ", ".join(f"{name} {value:.3g}" for name, value in run.figures.items())
-        say(f"{size.value:,} {size.axis}: {shown}{''.join(run.wrong)}")
+        say(f"{size.value:,} {size.axis}: {shown}{''.join(run.errors)}")
         yield run
 
 
-def _measure(size: Size, driver: Driver, site: Site) -> Run:
-    """What sagas cost at that size: a drain, after one that warms up."""
-    at = replace(site, partitions=size.partitions, settings=PATIENT)
+def _measure(size: Size, driver: Driver, workspace: Workspace) -> Run:
+    """The cost per saga at that size: a drain, after another one as warm-up."""
+    at = replace(workspace, partitions=size.partitions, settings=LONG_TIMEOUTS)
     at.prepare()
     try:
         with _pods(at, size.pods) as pids:
@@ -64,31 +64,31 @@ def _measure(size: Size, driver: Driver, site: Site) -> Run:
                 fill(at, size.live)
             driver.measure("drain", at, pids, orders=_WARM_UP, lines=size.lines)
             done = driver.measure("drain", at, pids, orders=_ORDERS, lines=size.lines, freeze="true", timeout=150)
-    except Trouble as trouble:
-        return Run(1, PRODUCT.name, {}, [str(trouble)], size.axis, size.value)
-    return Run(1, PRODUCT.name, of_load(done), (), size.axis, size.value)
+    except MeasurementFailed as error:
+        return Run(1, PRODUCT.name, {}, [str(error)], size.axis, size.value)
+    return Run(1, PRODUCT.name, load_figures(done), (), size.axis, size.value)
 
 
 @contextmanager
-def _pods(site: Site, count: int) -> Iterator[Sequence[int]]:
-    """The process ids of so many pods, when each has its share of the partitions."""
-    sites = [
+def _pods(workspace: Workspace, count: int) -> Iterator[Sequence[int]]:
+    """The process ids of this many pods, once each owns its share of the partitions."""
+    workspaces = [
         replace(
-            site,
-            directory=_made(site.directory / f"pod-{number}"),
-            settings={**site.settings, "SAGA_INSTANCE_ID": f"pod-{number}"},
+            workspace,
+            directory=_created(workspace.directory / f"pod-{number}"),
+            settings={**workspace.settings, "SAGA_INSTANCE_ID": f"pod-{number}"},
         )
         for number in range(count)
     ]
     with ExitStack() as stopping:
-        pods = [Process(PRODUCT, each) for each in sites]
+        pods = [Process(PRODUCT, each) for each in workspaces]
         for pod in pods:
             stopping.callback(pod.stop)
-        _await(lambda: _shared(sites) == site.partitions, pods)
+        _await(lambda: _owned(workspaces) == workspace.partitions, pods)
         yield [pod.pid for pod in pods]
 
 
-def _made(folder: Path) -> Path:
+def _created(folder: Path) -> Path:
     folder.mkdir()
     return folder
 
@@ -99,16 +99,16 @@ def _await(condition: Callable[[], bool], pods: Sequence[Process]) -> None:
         for pod in pods:
             pod.check_alive()
         if time.monotonic() > end:
-            raise Trouble(f"the pods did not have their partitions within {_READY_SECONDS:.0f} s")
+            raise MeasurementFailed(f"the pods did not own their partitions within {_READY_SECONDS:.0f} s")
         time.sleep(0.1)
 
 
-def _shared(sites: Sequence[Site]) -> int:
-    """How many partitions the pods have by their logs; 0 while one has none."""
-    shares = [_last_share(site.log) for site in sites]
+def _owned(workspaces: Sequence[Workspace]) -> int:
+    """How many partitions the pods own according to their logs; 0 while one owns none."""
+    shares = [_last_assignment(each.log) for each in workspaces]
     return sum(shares) if all(shares) else 0
 
 
-def _last_share(log: Path) -> int:
-    assigned = [line for line in log.read_bytes().splitlines() if b'"event": "assigned"' in line]
+def _last_assignment(log: Path) -> int:
+    assigned = [line for line in log.read_bytes().splitlines() if b'"event": "partitions assigned"' in line]
     return len(orjson.loads(assigned[-1])["partitions"]) if assigned else 0

@@ -1,9 +1,9 @@
-"""The order saga as one would write it on quixstreams as it comes: joined topics, one stateful step, JSON state.
+"""The order saga as written on stock quixstreams: joined topics, one stateful step, JSON state.
 
-The peer that the product is measured against; `python -m tests.benchmarks.stock_saga SECONDS` runs one pod with those
-settings of `saga run` that it knows, and polls for so long: joined topics are read in batches that wait for all of it,
-and 1 s is the library's own. The library has no timers, so there are none, and failed steps are retried at once; there
-are no operations and no limits, and what is not JSON ends the process.
+The product is measured against this peer. `python -m tests.benchmarks.stock_saga SECONDS` runs one pod with the
+settings of `saga run` that apply to it. SECONDS is the poll time-out: a poll of joined topics waits for all of it, and
+quixstreams' default is 1 s. quixstreams has no timers, so nothing times out, and failed steps are retried at once;
+there are no operations and no limits, and a value that is not JSON ends the process.
 """
 
 import sys
@@ -21,7 +21,7 @@ from app.ops.settings import Settings, load
 
 INPUTS = ("order.requests", "reservation.replies", "payment.replies", "saga.operations")
 OUTPUTS = ("reservation.commands", "payment.commands", "order.outcomes", "saga.events", "saga.dead-letters")
-COMMIT_SECONDS = 0.1  # the library's 5 s are waited for at every hop
+COMMIT_SECONDS = 0.1  # the default of 5 s would delay every hop by as much
 
 STEPS = ("reservation", "payment")
 COMMANDS = {
@@ -36,11 +36,11 @@ Json = dict[str, Any]
 
 
 class Reject(Exception):
-    """A record for the dead letters: a code of the contract, and why."""
+    """A record for the dead letters: a reason code of the contract, and a sentence."""
 
 
-class Out(NamedTuple):
-    """A message to be sent."""
+class Output(NamedTuple):
+    """An output record."""
 
     topic: str
     headers: Sequence[tuple[str, str | bytes]]
@@ -48,22 +48,22 @@ class Out(NamedTuple):
 
 
 class Outbox:
-    """What one record leads to: events, and messages that name the record as their cause."""
+    """The events and messages that one record leads to; messages name the record as their cause."""
 
     def __init__(self, key: str, cause: dict[str, str]) -> None:
         self.key = key
         self.cause = cause
         self.at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         self.events: list[Json] = []
-        self.messages: list[Out] = []
+        self.messages: list[Output] = []
         self.trace = [(name, cause[name]) for name in ("traceparent", "tracestate") if name in cause]
 
     def event(self, type: str, **fields: Any) -> None:
-        """Adds what was decided."""
+        """Adds an event."""
         self.events.append({"type": type, **fields})
 
     def send(self, topic: str, type: str, id: str, fields: Json, *more: tuple[str, str]) -> None:
-        """Adds a message; what is more are further headers."""
+        """Adds a message, with additional headers."""
         headers = [
             ("ce_specversion", "1.0"),
             ("ce_id", id),
@@ -76,27 +76,27 @@ class Outbox:
             *more,
             *self.trace,
         ]
-        self.messages.append(Out(topic, headers, {"order_id": self.key, **fields}))
+        self.messages.append(Output(topic, headers, {"order_id": self.key, **fields}))
 
 
-def turn(value: Any, key: str, _: int, headers: Any, state: State[str, Saga]) -> list[Out]:
-    """All that a record leads to."""
+def process(value: Any, key: str, _: int, headers: Any, state: State[str, Saga]) -> list[Output]:
+    """All output records that a record leads to."""
     at = message_context()
-    place = {"topic": at.topic, "partition": at.partition, "offset": at.offset}
+    origin = {"topic": at.topic, "partition": at.partition, "offset": at.offset}
     named = {name: text.decode() for name, text in headers or ()}
     try:
         check(key, named, value)
         box = Outbox(key, named)
         saga = decide(state.get("saga"), value, box)
     except Reject as reject:
-        code, why = reject.args
-        errors = {"reason": code, "message": why, **place}
-        marks = [(f"__saga.errors.{name}", str(what)) for name, what in errors.items()]
-        return [Out("saga.dead-letters", [*(headers or ()), *marks], value)]
+        code, sentence = reject.args
+        errors = {"reason": code, "message": sentence, **origin}
+        added = [(f"__saga.errors.{name}", str(text)) for name, text in errors.items()]
+        return [Output("saga.dead-letters", [*(headers or ()), *added], value)]
     if saga is None:
         return []
     state.set("saga", saga)
-    return [decision(saga, place, box), *box.messages]
+    return [decision(saga, origin, box), *box.messages]
 
 
 def check(key: str, headers: dict[str, str], value: Any) -> None:
@@ -107,7 +107,7 @@ def check(key: str, headers: dict[str, str], value: Any) -> None:
         raise Reject("wrong_key", "its key is not its order_id")
 
 
-def decision(saga: Saga, place: Json, box: Outbox) -> Out:
+def decision(saga: Saga, origin: Json, box: Outbox) -> Output:
     """The record of one decision."""
     record = {
         "saga_id": box.key,
@@ -115,10 +115,10 @@ def decision(saga: Saga, place: Json, box: Outbox) -> Out:
         "version": 1,
         "seq": saga["seq"],
         "at": box.at,
-        "cause": {**place, "id": box.cause["ce_id"], "type": box.cause["ce_type"]},
+        "cause": {**origin, "id": box.cause["ce_id"], "type": box.cause["ce_type"]},
         "events": box.events,
     }
-    return Out("saga.events", (), record)
+    return Output("saga.events", (), record)
 
 
 def decide(saga: Saga | None, value: Json, box: Outbox) -> Saga | None:
@@ -149,12 +149,12 @@ def placed(saga: Saga | None, order: Json, box: Outbox) -> Saga | None:
         raise Reject("invalid", "an order needs lines and a total")
     saga = {"order": order, "phase": "forward", "step": 0, "attempt": 0, "seq": 1}
     box.event("saga.started", order=order)
-    ask(saga, box)
+    request(saga, box)
     return saga
 
 
-def ask(saga: Saga, box: Outbox, attempt: int = 1) -> None:
-    """Sends the command of the present step, or its undo."""
+def request(saga: Saga, box: Outbox, attempt: int = 1) -> None:
+    """Sends the command of the current step, or its undo."""
     step, back = STEPS[saga["step"]], saga["phase"] == "backward"
     effect = f"{step}:{'undo' if back else 'do'}"
     saga["attempt"] = attempt
@@ -165,7 +165,7 @@ def ask(saga: Saga, box: Outbox, attempt: int = 1) -> None:
 
 
 def arguments(saga: Saga, step: str, effect: str) -> Json:
-    """What a participant must know."""
+    """The payload of a command."""
     order, result = saga["order"], f"{step}_id"
     if effect == "reservation:do":
         return {"lines": order["lines"]}
@@ -176,7 +176,7 @@ def arguments(saga: Saga, step: str, effect: str) -> Json:
 
 
 def replied(saga: Saga, step: str, verb: str, value: Json, box: Outbox) -> None:
-    """Takes in an answer, if it is one to what is awaited."""
+    """Handles a reply; ignores one that is not to the awaited command."""
     phase, command = saga["phase"], box.cause.get("ce_causationid", "")
     direction = "do" if phase == "forward" else "undo"
     phases, handle = REPLIES[verb]
@@ -187,13 +187,13 @@ def replied(saga: Saga, step: str, verb: str, value: Json, box: Outbox) -> None:
 
 
 def succeeded(saga: Saga, step: str, value: Json, box: Outbox) -> None:
-    """On to the next step, or to the end."""
+    """Advances to the next step, or completes."""
     result = f"{step}_id"
     saga[result] = value[result]
     box.event("saga.step.succeeded", step=step, attempt=saga["attempt"], result=value[result])
     if saga["step"] + 1 < len(STEPS):
         saga["step"] += 1
-        ask(saga, box)
+        request(saga, box)
     else:
         saga["phase"] = "completed"
         box.event("saga.completed")
@@ -201,26 +201,26 @@ def succeeded(saga: Saga, step: str, value: Json, box: Outbox) -> None:
 
 
 def refused(saga: Saga, step: str, value: Json, box: Outbox) -> None:
-    """Nothing was done: back from the step before."""
+    """The step did nothing: rolls back from the step before."""
     box.event("saga.step.refused", step=step, attempt=saga["attempt"], reason=value["reason"])
-    go_back(saga, value["reason"], saga["step"] - 1, box)
+    start_rollback(saga, value["reason"], saga["step"] - 1, box)
 
 
 def undone(saga: Saga, step: str, _: Json, box: Outbox) -> None:
-    """Further back."""
+    """Compensates the step before."""
     box.event("saga.compensation.succeeded", step=step, attempt=saga["attempt"])
-    undo_from(saga, saga["step"] - 1, box)
+    undo_step(saga, saga["step"] - 1, box)
 
 
 def failed(saga: Saga, step: str, value: Json, box: Outbox) -> None:
-    """Once more, or back, or stuck when it is an undo."""
+    """Retries the step; else rolls back, or gets stuck if it is an undo."""
     back, reason = saga["phase"] == "backward", value["reason"]
     type = "saga.compensation.failed" if back else "saga.step.failed"
     box.event(type, step=step, attempt=saga["attempt"], reason=reason)
     if value["retryable"] and saga["attempt"] < MAX_ATTEMPTS:
-        ask(saga, box, saga["attempt"] + 1)
+        request(saga, box, saga["attempt"] + 1)
     elif not back:
-        go_back(saga, reason, saga["step"], box)
+        start_rollback(saga, reason, saga["step"], box)
     else:
         saga["phase"] = "stuck"
         box.event("saga.stuck", step=step, attempt=saga["attempt"], reason=reason)
@@ -238,28 +238,28 @@ REPLIES: dict[str, tuple[frozenset[str], Handle]] = {
 
 
 def cancelled(saga: Saga, reason: str, box: Outbox) -> None:
-    """Back, unless it is too late."""
+    """Rolls back, unless it is too late."""
     if saga["phase"] == "forward":
         saga["cancelled"] = True
         box.event("saga.cancel.requested", reason=reason)
-        go_back(saga, reason, saga["step"], box)
+        start_rollback(saga, reason, saga["step"], box)
     else:
         box.event("saga.cancel.refused", reason="too late")
         finish(saga, "order.cancel.refused", box, reason="too late")
 
 
-def go_back(saga: Saga, reason: str, first: int, box: Outbox) -> None:
-    """Undoes from this step on."""
+def start_rollback(saga: Saga, reason: str, first: int, box: Outbox) -> None:
+    """Starts a rollback at this step."""
     saga["why"] = {"reason": reason, "step": STEPS[saga["step"]]}
-    undo_from(saga, first, box)
+    undo_step(saga, first, box)
 
 
-def undo_from(saga: Saga, step: int, box: Outbox) -> None:
-    """Undoes this step, or ends where there is none."""
+def undo_step(saga: Saga, step: int, box: Outbox) -> None:
+    """Undoes this step, or ends the rollback when there is none."""
     saga["phase"] = "backward"
     if step >= 0:
         saga["step"] = step
-        ask(saga, box)
+        request(saga, box)
         return
     saga["phase"] = "rolled back"
     box.event("saga.rolled_back", **saga["why"])
@@ -267,17 +267,17 @@ def undo_from(saga: Saga, step: int, box: Outbox) -> None:
 
 
 def finish(saga: Saga, type: str, box: Outbox, **fields: Any) -> None:
-    """Tells the outcome."""
+    """Sends the outcome."""
     box.send("order.outcomes", type, f"{box.key}:outcome:{saga['seq']}", fields)
 
 
-def encoded(out: Out) -> bytes:
-    """The value of a message."""
+def encoded(out: Output) -> bytes:
+    """The value of an output record."""
     return orjson.dumps(out.value)
 
 
 def stock(settings: Settings, poll_seconds: float) -> Application:
-    """The whole flow, for topics that exist; `run` runs it."""
+    """The whole flow, for topics that exist; call `run` on it."""
     app = Application(
         broker_address=settings.kafka_bootstrap,
         consumer_group=settings.group_id,
@@ -297,7 +297,7 @@ def stock(settings: Settings, poll_seconds: float) -> Application:
     inbox, *others = (app.dataframe(topic(name)) for name in INPUTS)
     for other in others:
         inbox = inbox.concat(other)
-    decided = inbox.apply(turn, stateful=True, expand=True, metadata=True)
+    decided = inbox.apply(process, stateful=True, expand=True, metadata=True)
     decided = decided.set_headers(lambda out, *_: out.headers)
     decided.to_topic(lambda out, *_: outputs[out.topic])
     return app

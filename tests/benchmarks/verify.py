@@ -1,10 +1,10 @@
-"""Whether a run was right: what was committed says that every order ended once, and as it had to."""
+"""Verifies a run from its committed records: every order ended once, with the expected outcome."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from tests.benchmarks.clients import Cluster, header, reader, until_end
+from tests.benchmarks.clients import Cluster, header, read_to_end, topic_reader
 from tests.benchmarks.messages import COMMANDS, DEAD_LETTERS, FINAL, OUTCOMES, Orders
 
 _TOPICS = (OUTCOMES, *COMMANDS, DEAD_LETTERS)
@@ -12,7 +12,7 @@ _SILENCE_SECONDS = 20.0
 
 
 class Seen:
-    """What the topics of one run hold."""
+    """The records of one run, counted."""
 
     def __init__(self) -> None:
         self.outcomes: dict[str, list[str]] = {}
@@ -20,7 +20,7 @@ class Seen:
         self.dead_letters = 0
 
     def take(self, topic: str, key: str, type: str, id: str) -> None:
-        """Takes in a message; the topic is without prefix."""
+        """Counts a record; the topic is without prefix."""
         if topic == DEAD_LETTERS:
             self.dead_letters += 1
         elif topic in COMMANDS:
@@ -30,13 +30,13 @@ class Seen:
 
 
 def verify(cluster: Cluster, orders: Orders, count: int) -> list[str]:
-    """What is wrong, a sentence each, with all orders ever placed under the prefix; none when nothing is."""
+    """The errors, a sentence each, of all orders ever placed under the prefix."""
     seen = Seen()
-    consumer = reader(cluster, _TOPICS, "beginning")
-    for message in until_end(consumer, len(_TOPICS) * cluster.partitions, _SILENCE_SECONDS):
+    consumer = topic_reader(cluster, _TOPICS, "beginning")
+    for message in read_to_end(consumer, len(_TOPICS) * cluster.partitions, _SILENCE_SECONDS):
         seen.take(*_fields(message, len(cluster.prefix)))
     consumer.close()
-    return list(wrongs(seen, orders, count))
+    return list(find_errors(seen, orders, count))
 
 
 def _fields(message: Any, prefix: int) -> tuple[str, str, str, str]:
@@ -44,21 +44,21 @@ def _fields(message: Any, prefix: int) -> tuple[str, str, str, str]:
     return message.topic()[prefix:], key, header(message, "ce_type"), header(message, "ce_id")
 
 
-def wrongs(seen: Seen, orders: Orders, count: int) -> Iterator[str]:
-    """What must not be: a missing, second or wrong outcome, a command sent twice, a dead letter."""
+def find_errors(seen: Seen, orders: Orders, count: int) -> Iterator[str]:
+    """Errors: a missing, repeated or unexpected outcome, a command sent twice, a dead letter."""
     if len(seen.outcomes) != count:
         yield f"{len(seen.outcomes)} orders have a final outcome, and {count} were placed"
-    yield from _wrong_outcomes(seen.outcomes, orders)
+    yield from _unexpected_outcomes(seen.outcomes, orders)
     yield from (f"command {id} was sent {times} times" for id, times in _repeated(seen.commands.items()))
     if seen.dead_letters:
         yield f"{seen.dead_letters} dead letters"
 
 
-def _wrong_outcomes(outcomes: Mapping[str, list[str]], orders: Orders) -> Iterator[str]:
+def _unexpected_outcomes(outcomes: Mapping[str, list[str]], orders: Orders) -> Iterator[str]:
     for order_id, types in outcomes.items():
-        wanted = "order.rejected" if orders.declined(order_id) else "order.completed"
-        if types != [wanted]:
-            yield f"{order_id} ended with {', '.join(types)} and not once with {wanted}"
+        expected = "order.rejected" if orders.declined(order_id) else "order.completed"
+        if types != [expected]:
+            yield f"{order_id} ended with {', '.join(types)} and not once with {expected}"
 
 
 def _repeated(commands: Iterable[tuple[str, int]]) -> Iterator[tuple[str, int]]:

@@ -1,1 +1,1 @@
-"""What the benchmark computes, apart from what it measures."""
+"""Tests of what the benchmark computes, without Kafka."""

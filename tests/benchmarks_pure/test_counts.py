@@ -1,4 +1,4 @@
-"""What a saga takes inside the pod: no more than was agreed to."""
+"""A saga costs no more inside the pod than agreed."""
 
 import sys
 
@@ -9,28 +9,30 @@ from tests.benchmarks.counts import TOLERANCE, Counter, Counts, baseline, counts
 
 @pytest.fixture(scope="module")
 def counted() -> Counts:
-    """What it takes now; not where something else traces this process."""
+    """The counts; skips where a debugger or coverage already traces this process."""
     if sys.gettrace() is not None:
-        pytest.skip("a debugger, or a measurement of coverage, counts already")
+        pytest.skip("a debugger or coverage traces this process already")
     return counts()
 
 
-def test_a_saga_takes_no_more_than_before(counted: Counts) -> None:
-    """Nor much less, as then the next change could take that much more unseen."""
+def test_a_saga_costs_no_more_than_agreed(counted: Counts) -> None:
+    """Nor much less: then the next change could add that much unseen."""
     agreed = baseline()
     if agreed is None:
         pytest.skip("no baseline for this version of Python: python -m tests.benchmarks.counts --write")
-    off = {name: (count, agreed[name]) for name, count in counted.items() if abs(count / agreed[name] - 1) > TOLERANCE}
-    assert off == {}, "agree to it, if it is worth it: python -m tests.benchmarks.counts --write"
+    changed = {
+        name: (count, agreed[name]) for name, count in counted.items() if abs(count / agreed[name] - 1) > TOLERANCE
+    }
+    assert changed == {}, "if this cost is worth it, agree to it: python -m tests.benchmarks.counts --write"
 
 
-def test_the_count_is_the_same_again(counted: Counts) -> None:
-    """It is no measurement."""
+def test_counts_are_repeatable(counted: Counts) -> None:
+    """The counts are repeatable, unlike times."""
     assert counts() == pytest.approx(counted, rel=TOLERANCE / 4)
 
 
 def test_only_the_pods_own_code_counts() -> None:
-    """Neither this test, nor what it calls elsewhere; the tracing of before goes on afterwards."""
+    """Neither this test's code nor what it calls counts; the tracing before is restored."""
     counter, before = Counter(), sys.gettrace()
     with counter.counting():
         sorted(range(100), key=lambda number: -number)

@@ -1,4 +1,4 @@
-"""The driver's messages, read by the product, and its judgement."""
+"""The driver's records are accepted by the product, and its verification finds errors."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 
 from app.wire.reader import Reader
 from tests.benchmarks.messages import Orders, phases
-from tests.benchmarks.verify import Seen, wrongs
+from tests.benchmarks.verify import Seen, find_errors
 from topologies.order import ORDER
 
 COUNT = 200
@@ -19,7 +19,7 @@ def orders() -> Orders:
 
 
 def test_the_product_accepts_every_message(orders: Orders) -> None:
-    """Written from the contract alone, all phases are what the product reads."""
+    """The records are written from the contract alone, and the product can read all of them."""
     reader = Reader(ORDER)
     for phase in phases(orders, COUNT):
         for record in phase.records:
@@ -27,11 +27,11 @@ def test_the_product_accepts_every_message(orders: Orders) -> None:
 
 
 def test_phases_add_up(orders: Orders) -> None:
-    """Every order is awaited to end once, and each phase answers what the phase before awaits."""
+    """Every order is expected to end once, and each phase replies to all that the phase before expects."""
     planned = {phase.name: phase for phase in phases(orders, COUNT)}
-    declined = planned["payment"].awaited["reservation.release"]
+    declined = planned["payment"].expected["reservation.release"]
     assert 0 < declined < COUNT
-    assert planned["payment"].awaited["order.completed"] + planned["release"].awaited["order.rejected"] == COUNT
+    assert planned["payment"].expected["order.completed"] + planned["release"].expected["order.rejected"] == COUNT
     assert [len(phase.records) for phase in planned.values()] == [COUNT, COUNT, COUNT, declined]
 
 
@@ -40,22 +40,22 @@ def test_nothing_declined_needs_no_release() -> None:
     assert [phase.name for phase in phases(Orders("r1", 0), 3)] == ["orders", "reservation", "payment"]
 
 
-def test_an_order_knows_its_number(orders: Orders) -> None:
+def test_an_order_id_has_its_number(orders: Orders) -> None:
     """Only orders of the same run have one."""
     assert orders.number(orders.id(42)) == 42
     assert orders.number(Orders("r2", 10).id(42)) is None
 
 
 def test_payment_declines_in_its_reply(orders: Orders) -> None:
-    """The reply to a charge says what the order's id decides."""
+    """The order id decides whether a charge is declined."""
     declined = next(orders.id(number) for number in range(COUNT) if orders.declined(orders.id(number)))
-    record = orders.answer(declined, "payment.charge", f"{declined}:payment:do:1")
+    record = orders.reply(declined, "payment.charge", f"{declined}:payment:do:1")
     assert dict(record.headers)["ce_type"] == b"payment.declined"
     assert json.loads(record.value) == {"order_id": declined, "reason": "insufficient_funds"}
 
 
-def right(orders: Orders) -> Seen:
-    """What is seen of a run in which all was right."""
+def complete_run(orders: Orders) -> Seen:
+    """The records of a run without errors."""
     seen = Seen()
     for order_id in map(orders.id, range(COUNT)):
         seen.take("reservation.commands", order_id, "reservation.reserve", f"{order_id}:reservation:do:1")
@@ -64,15 +64,15 @@ def right(orders: Orders) -> Seen:
 
 
 def outcome(orders: Orders, order_id: str) -> str:
-    """How an order has to end."""
+    """The expected outcome of an order."""
     return "order.rejected" if orders.declined(order_id) else "order.completed"
 
 
-def test_a_right_run_has_nothing_wrong(orders: Orders) -> None:
-    """One outcome for each order; an outcome that isn't final doesn't count."""
-    seen = right(orders)
+def test_a_complete_run_has_no_errors(orders: Orders) -> None:
+    """One outcome per order; an outcome that isn't final doesn't count."""
+    seen = complete_run(orders)
     seen.take("order.outcomes", orders.id(0), "order.cancel.refused", "m")
-    assert list(wrongs(seen, orders, COUNT)) == []
+    assert list(find_errors(seen, orders, COUNT)) == []
 
 
 @pytest.mark.parametrize(
@@ -84,19 +84,19 @@ def test_a_right_run_has_nothing_wrong(orders: Orders) -> None:
         ("saga.dead-letters", "order.place", "m", "1 dead letters"),
     ),
 )
-def test_what_is_too_much_is_found(orders: Orders, topic: str, type: str, id: str, complaint: str) -> None:
-    """A second outcome, a command sent twice and a dead letter are each named once."""
-    seen = right(orders)
+def test_extra_records_are_errors(orders: Orders, topic: str, type: str, id: str, complaint: str) -> None:
+    """A second outcome, a command sent twice and a dead letter are each reported once."""
+    seen = complete_run(orders)
     seen.take(topic, orders.id(0), type, id)
-    (found,) = wrongs(seen, orders, COUNT)
+    (found,) = find_errors(seen, orders, COUNT)
     assert complaint in found
 
 
-def test_what_is_missing_or_mistaken_is_found(orders: Orders) -> None:
-    """An order without an outcome, and one with that of another."""
-    (missing,) = wrongs(right(orders), orders, COUNT + 1)
+def test_missing_and_unexpected_outcomes_are_errors(orders: Orders) -> None:
+    """An order without an outcome, and one with the wrong outcome."""
+    (missing,) = find_errors(complete_run(orders), orders, COUNT + 1)
     assert missing == "200 orders have a final outcome, and 201 were placed"
-    seen, first = right(orders), orders.id(0)
+    seen, first = complete_run(orders), orders.id(0)
     seen.outcomes[first] = ["order.completed" if orders.declined(first) else "order.rejected"]
-    (mistaken,) = wrongs(seen, orders, COUNT)
-    assert first in mistaken
+    (unexpected,) = find_errors(seen, orders, COUNT)
+    assert first in unexpected

@@ -1,1 +1,1 @@
-"""Tests on a real broker, with real processes."""
+"""Tests with real pod and service processes on a real broker."""

@@ -1,4 +1,4 @@
-"""One orchestrator on the real broker: its topics, its pods as processes, and what is written to and read from them."""
+"""One orchestrator on the real broker: its topics, its pods as processes, and records written and read by a test."""
 
 import sys
 from collections.abc import Iterator
@@ -12,14 +12,14 @@ from confluent_kafka import Consumer, IsolationLevel, KafkaError, Message, Produ
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from app.demo.children import Child, Children
-from app.engine import admin
+from app.engine.kafka import topics_admin
 from app.wire.envelope import Headers
 from app.wire.topics import Topics
 from tests.devkafka.support import LIMIT, until
 from topologies.__main__ import SAGAS
 
 SAGA = (sys.executable, "-m", "topologies")
-QUICK = {"SAGA_SESSION_TIMEOUT": "6", "SAGA_TRANSACTION_TIMEOUT": "3"}  # hands over quickly when a pod dies
+QUICK = {"SAGA_SESSION_TIMEOUT": "6", "SAGA_TRANSACTION_TIMEOUT": "3"}  # partitions move quickly when a pod dies
 LINES = [{"sku": "A", "quantity": 1, "unit_price": {"currency": "EUR", "minor": 100}}]
 
 
@@ -34,12 +34,12 @@ class Site:
 
     @property
     def group(self) -> str:
-        """The orchestrator's group."""
+        """The orchestrator's consumer group."""
         return self.topics.full("saga-orchestrator")
 
     @property
     def admin(self) -> AdminClient:
-        """For questions about the brokers."""
+        """A new admin client."""
         return AdminClient(self.client)
 
     def pod(self, name: str = "pod", **settings: object) -> Child:
@@ -48,7 +48,7 @@ class Site:
         return self.children.pod(SAGA, name, {**QUICK, **given})
 
     def running(self, name: str = "pod", **settings: object) -> Child:
-        """A pod that owns its partitions and has restored them."""
+        """Starts a pod, and waits until it owns partitions and has restored them."""
         pod = self.pod(name, **settings)
         pod.start()
         pod.await_ready()
@@ -89,7 +89,7 @@ class Site:
         return read_committed(self.client, TopicPartition(self.topics.full(topic), partition, 0))
 
     def decisions(self, partition: int = 0) -> list[dict[str, Any]]:
-        """The decisions of a partition, in order."""
+        """The decisions of a partition, in log order."""
         return [orjson.loads(message.value()) for message in self.read("saga.events", partition)]
 
     def decided(self, saga_id: str) -> list[str]:
@@ -98,19 +98,19 @@ class Site:
         return [event["type"] for decision in mine for event in decision["events"]]
 
     def await_events(self, saga_id: str, last: str) -> list[str]:
-        """Waits until a saga's history ends so; returns all of it."""
+        """Waits until the last event of a saga is of this type; returns the types of all its events."""
         until(lambda: self.decided(saga_id)[-1:] == [last], f"{saga_id} to end with {last}")
         return self.decided(saga_id)
 
     def ends(self, topic: str, isolation: IsolationLevel = IsolationLevel.READ_COMMITTED) -> int:
-        """Where partition 0 of a topic (without prefix) ends."""
-        place = TopicPartition(self.topics.full(topic), 0)
-        asking = self.admin  # a client that nobody holds never answers
-        found = asking.list_offsets({place: OffsetSpec.latest()}, isolation_level=isolation)
-        return int(found[place].result(LIMIT).offset)
+        """The end offset of partition 0 of a topic (without prefix)."""
+        partition = TopicPartition(self.topics.full(topic), 0)
+        admin = self.admin  # a client that nothing refers to never answers
+        found = admin.list_offsets({partition: OffsetSpec.latest()}, isolation_level=isolation)
+        return int(found[partition].result(LIMIT).offset)
 
     def committed(self, topic: str, partition: int = 0) -> int:
-        """What the group has committed of a topic (without prefix), open transactions waited for."""
+        """The group's committed offset for a topic (without prefix); waits for open transactions to end."""
         reader = Consumer({**self.client, "group.id": self.group, "isolation.level": "read_committed"})
         try:
             return int(reader.committed([TopicPartition(self.topics.full(topic), partition)], LIMIT)[0].offset)
@@ -120,38 +120,38 @@ class Site:
 
 @contextmanager
 def site(bootstrap: str, prefix: str, folder: Path, partitions: int = 1, definition: str = "order") -> Iterator[Site]:
-    """Makes the topics; at the end all processes are ended."""
+    """Creates the topics; ends all processes when the block ends."""
     client = {"bootstrap.servers": bootstrap, "log_level": 2}
     topics = Topics(SAGAS[definition], prefix)
-    admin.create(client, topics, partitions, 1)
-    place = {"SAGA_KAFKA_BOOTSTRAP": bootstrap, "SAGA_TOPIC_PREFIX": prefix, "SAGA_DEFINITION": definition}
-    with Children(folder, place) as children:
+    topics_admin.create(client, topics, partitions, 1)
+    environment = {"SAGA_KAFKA_BOOTSTRAP": bootstrap, "SAGA_TOPIC_PREFIX": prefix, "SAGA_DEFINITION": definition}
+    with Children(folder, environment) as children:
         yield Site(client, topics, children, Producer({**client, "message.max.bytes": 10_000_000, "linger.ms": 0}))
 
 
 def placed(order_id: str) -> bytes:
-    """The value of a small order."""
+    """The value of a record that places a small order."""
     total = {"currency": "EUR", "minor": 100}
     return orjson.dumps({"order_id": order_id, "customer_id": "c", "total": total, "lines": LINES})
 
 
 def said(type: str, id: str) -> list[tuple[str, bytes | None]]:
-    """The headers of a message."""
+    """The CloudEvents headers of a record."""
     return [("ce_specversion", b"1.0"), ("ce_id", id.encode()), ("ce_type", type.encode()), ("ce_source", b"/test")]
 
 
 def read_committed(client: dict[str, Any], start: TopicPartition) -> list[Message]:
-    """All committed records of one partition from an offset on."""
+    """All committed records of one partition, from an offset on."""
     settings = {"group.id": "unused", "isolation.level": "read_committed", "enable.partition.eof": True}
     reader = Consumer({**client, **settings, "enable.auto.commit": False, "fetch.wait.max.ms": 20})
     try:
         reader.assign([start])
-        return _to_the_end(reader)
+        return _read_to_end(reader)
     finally:
         reader.close()
 
 
-def _to_the_end(reader: Consumer) -> list[Message]:
+def _read_to_end(reader: Consumer) -> list[Message]:
     found: list[Message] = []
     while True:
         message = reader.poll(LIMIT)

@@ -1,1 +1,1 @@
-"""Faults on purpose: pods that die or sleep at any point, brokers that go away, networks that lose, and the proof."""
+"""Fault injection on a real cluster: pods killed or paused at any point, broker and network faults, and the audit."""

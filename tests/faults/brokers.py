@@ -1,4 +1,4 @@
-"""Brokers that die, sleep and restart, and networks that slow down, break and swallow, under load."""
+"""Faults of brokers and of the network under load: brokers are killed, paused and restarted, links slowed and cut."""
 
 import random
 import time
@@ -10,11 +10,11 @@ from confluent_kafka.admin import AdminClient
 from app.devkafka import Broker
 from app.wire.topics import STATE
 from tests.devkafka.support import until
-from tests.faults.frames import Api
-from tests.faults.ground import Ground
-from tests.faults.proxy import CALM, Moment, Trap, Weather
-from tests.faults.roles import coordinator_of, leader_of, quorum_leader
-from tests.faults.tally import Tally
+from tests.faults.broker_roles import coordinator_of, leader_of, quorum_leader
+from tests.faults.kafka_protocol import Api
+from tests.faults.proxy import HEALTHY, Link, Moment, Trap
+from tests.faults.results import Results
+from tests.faults.testbed import Testbed
 
 SETTINGS = {"session_timeout": 8, "transaction_timeout": 4, "step_timeout": 10}
 LIMIT = 90.0
@@ -22,121 +22,121 @@ LIMIT = 90.0
 
 @dataclass(slots=True)
 class BrokerFaults:
-    """Faults of a ground's cluster, one after the other; each is over when all partitions take decisions again."""
+    """Injects faults into a testbed's cluster, one at a time; each ends when all partitions decide again."""
 
-    ground: Ground
-    chance: random.Random
-    tally: Tally
+    testbed: Testbed
+    rng: random.Random
+    results: Results
 
-    def strike(self, fault: str) -> None:
-        """Does it, undoes it, and waits until all goes on by itself; fails when it doesn't for a minute and a half."""
-        recovery = self.ground.pulse.struck(fault)
+    def inject(self, fault: str) -> None:
+        """Injects and heals the fault, then waits for the recovery; fails when there is none within 90 s."""
+        recovery = self.testbed.watch.on_fault(fault)
         FAULTS[fault](self)
-        recovery.heal()
-        self.tally.struck(fault)
+        recovery.mark_healed()
+        self.results.count_fault(fault)
         deadline = time.monotonic() + LIMIT
         while recovery.seconds is None or not self._all_in_sync():
-            assert time.monotonic() < deadline, f"seed {self.ground.seed}: nothing went on after {fault}"
-            self._rest(0.2)
-        self._rest(1)
+            assert time.monotonic() < deadline, f"seed {self.testbed.seed}: no recovery in {LIMIT:.0f} s from: {fault}"
+            self._observe(0.2)
+        self._observe(1)
 
     def kill(self, broker: Broker) -> None:
-        """kill -9, some seconds without it, and its return."""
+        """Kills a broker (kill -9), and starts it again after 1 to 6 s."""
         broker.kill()
-        self._rest(self.chance.uniform(1, 6))
+        self._observe(self.rng.uniform(1, 6))
         broker.start()
 
     def pause(self, broker: Broker) -> None:
-        """It sleeps: its connections stay open, and nothing answers, so that markers are late where it leads."""
+        """Pauses a broker: connections stay open without responses, and transaction markers it leads come late."""
         broker.pause()
-        self._rest(self.chance.uniform(2, 8))
+        self._observe(self.rng.uniform(2, 8))
         broker.resume()
 
-    def rolling(self) -> None:
-        """Each broker is restarted in order, one after the other is back."""
+    def rolling_restart(self) -> None:
+        """Restarts each broker in order (SIGTERM), once all replicas are in sync again."""
         for broker in self.brokers:
             broker.terminate()
             broker.start()
             until(self._all_in_sync, "all replicas to be in sync")
 
-    def blackout(self) -> None:
-        """All brokers die at once, and come back after a while."""
+    def kill_all(self) -> None:
+        """Kills all brokers at once, and starts them again after 6 to 12 s."""
         for broker in self.brokers:
             broker.kill()
-        self._rest(self.chance.uniform(6, 12))
+        self._observe(self.rng.uniform(6, 12))
         for broker in self.brokers:
             broker.launch()
-        self.ground.cluster.kafka.await_ready()
+        self.testbed.cluster.kafka.await_ready()
 
-    def storm(self) -> None:
-        """Pods come and go every few seconds."""
+    def rebalance_storm(self) -> None:
+        """Five more pods join and leave, 2 to 4 s each; about half of them are killed."""
         for number in range(5):
-            guest = self.ground.stranger(f"guest-{self.tally.faults.total()}-{number}", **SETTINGS)
-            guest.live()
-            self._rest(self.chance.uniform(2, 4))
-            if self.chance.random() < 0.5:
-                guest.child.kill()
+            guest = self.testbed.guest(f"guest-{self.results.faults.total()}-{number}", **SETTINGS)
+            guest.start()
+            self._observe(self.rng.uniform(2, 4))
+            if self.rng.random() < 0.5:
+                guest.process.kill()
             else:
-                guest.child.stop()
+                guest.process.stop()
 
-    def weather(self, weather: Weather, *brokers: int) -> None:
-        """The links from the pods to these brokers, or to all, are so for a while."""
-        self.ground.cluster.network.change(weather, *brokers)
-        self._rest(self.chance.uniform(5, 9))
-        self.ground.cluster.network.change(CALM, *brokers)
+    def degrade(self, link: Link, *brokers: int) -> None:
+        """Changes the links from the pods to these brokers, or to all, for 5 to 9 s."""
+        self.testbed.cluster.network.change(link, *brokers)
+        self._observe(self.rng.uniform(5, 9))
+        self.testbed.cluster.network.change(HEALTHY, *brokers)
 
-    def swallow(self, moment: Moment) -> None:
-        """A pod's wish to commit, or the answer to it, is lost in silence: nobody knows what came of it."""
-        pod = self.chance.choice(self.ground.pods)
-        network = self.ground.cluster.network
-        trap = network.set(Trap(self.ground.client_id(pod), Api.END_TXN, moment, lambda: None))
+    def lose_commit(self, moment: Moment) -> None:
+        """Loses an EndTxn request of a pod, or its response: the outcome is unknown, so the pod must end."""
+        pod = self.rng.choice(self.testbed.pods)
+        network = self.testbed.cluster.network
+        trap = network.add(Trap(self.testbed.client_id(pod), Api.END_TXN, moment, lambda: None))
         deadline = time.monotonic() + LIMIT
-        while not trap.sprung.is_set() and time.monotonic() < deadline:
-            self._rest(0.1)
+        while not trap.triggered.is_set() and time.monotonic() < deadline:
+            self._observe(0.1)
         while not pod.ended and time.monotonic() < deadline:
-            self.ground.look()
-        assert pod.ended, f"seed {self.ground.seed}: {pod.name} lives on, not knowing what came of its commit"
-        network.take_away(trap)
+            self.testbed.observe()
+        assert pod.ended, f"seed {self.testbed.seed}: {pod.name} goes on after a commit of unknown outcome"
+        network.remove(trap)
 
     @property
     def brokers(self) -> tuple[Broker, ...]:
-        """All of them."""
-        return self.ground.cluster.kafka.brokers
+        """All brokers of the cluster."""
+        return self.testbed.cluster.kafka.brokers
 
     @property
     def leader(self) -> Broker:
-        """That of a partition of the changelog."""
-        number = self.chance.randrange(self.ground.pulse.partitions)
-        return self._broker(leader_of(self._admin, self.ground.stage.topics.full(STATE), number))
+        """The leader of a random partition of the changelog."""
+        number = self.rng.randrange(self.testbed.watch.partitions)
+        return self._broker(leader_of(self._admin, self.testbed.stage.topics.full(STATE), number))
 
     @property
     def group_coordinator(self) -> Broker:
-        """That of the pods' group."""
-        return self._broker(coordinator_of(self._admin, "__consumer_offsets", self.ground.stage.group))
+        """The coordinator of the pods' consumer group."""
+        return self._broker(coordinator_of(self._admin, "__consumer_offsets", self.testbed.stage.group))
 
     @property
     def transaction_coordinator(self) -> Broker:
-        """That of one of the pods' lanes."""
-        pod = self.chance.choice(self.ground.pods)
-        return self._broker(coordinator_of(self._admin, "__transaction_state", f"{self.ground.client_id(pod)}.0"))
+        """The transaction coordinator of a random pod's first producer."""
+        pod = self.rng.choice(self.testbed.pods)
+        return self._broker(coordinator_of(self._admin, "__transaction_state", f"{self.testbed.client_id(pod)}.0"))
 
     @property
     def controller(self) -> Broker:
-        """The one that leads the cluster."""
+        """The active controller of the cluster."""
         return self._broker(quorum_leader(self.brokers[0].address))
 
     @property
     def _admin(self) -> AdminClient:
-        return AdminClient(self.ground.stage.client)
+        return AdminClient(self.testbed.stage.client)
 
     def _broker(self, number: int) -> Broker:
         return next(broker for broker in self.brokers if broker.id == number)
 
-    def _rest(self, seconds: float) -> None:
+    def _observe(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            self.ground.look()
-            self.ground.tend()
+            self.testbed.observe()
+            self.testbed.restart_ended_pods()
 
     def _all_in_sync(self) -> bool:
         topics = self._admin.list_topics(timeout=10).topics
@@ -145,24 +145,24 @@ class BrokerFaults:
 
 
 FAULTS: dict[str, Callable[[BrokerFaults], None]] = {
-    "kill -9 of a changelog's leader": lambda on: on.kill(on.leader),
-    "kill -9 of the group's coordinator": lambda on: on.kill(on.group_coordinator),
+    "kill -9 of a changelog leader": lambda on: on.kill(on.leader),
+    "kill -9 of the group coordinator": lambda on: on.kill(on.group_coordinator),
     "kill -9 of a transaction coordinator": lambda on: on.kill(on.transaction_coordinator),
     "kill -9 of the controller": lambda on: on.kill(on.controller),
-    "a changelog's leader asleep": lambda on: on.pause(on.leader),
-    "a transaction coordinator asleep": lambda on: on.pause(on.transaction_coordinator),
-    "rolling restart": lambda on: on.rolling(),
-    "all brokers killed": lambda on: on.blackout(),
-    "pods coming and going": lambda on: on.storm(),
-    "pods cut off from a broker": lambda on: on.weather(Weather(open=False), on.leader.id),
-    "pods cut off from all brokers": lambda on: on.weather(Weather(open=False)),
-    "a transaction coordinator's answers lost": lambda on: on.weather(
-        Weather(answers=False), on.transaction_coordinator.id
+    "changelog leader paused": lambda on: on.pause(on.leader),
+    "transaction coordinator paused": lambda on: on.pause(on.transaction_coordinator),
+    "rolling restart": lambda on: on.rolling_restart(),
+    "all brokers killed": lambda on: on.kill_all(),
+    "pods joining and leaving": lambda on: on.rebalance_storm(),
+    "one broker unreachable": lambda on: on.degrade(Link(open=False), on.leader.id),
+    "all brokers unreachable": lambda on: on.degrade(Link(open=False)),
+    "responses of a transaction coordinator lost": lambda on: on.degrade(
+        Link(responses=False), on.transaction_coordinator.id
     ),
-    "a group coordinator's answers lost": lambda on: on.weather(Weather(answers=False), on.group_coordinator.id),
-    "requests to a leader lost": lambda on: on.weather(Weather(asks=False), on.leader.id),
-    "a quarter of a second more each way": lambda on: on.weather(Weather(delay=0.25)),
-    "connections that break": lambda on: on.weather(Weather(breaks=0.05)),
-    "a commit lost on its way": lambda on: on.swallow(Moment.ASKED),
-    "a commit's answer lost": lambda on: on.swallow(Moment.ANSWERED),
+    "responses of the group coordinator lost": lambda on: on.degrade(Link(responses=False), on.group_coordinator.id),
+    "requests to a changelog leader lost": lambda on: on.degrade(Link(requests=False), on.leader.id),
+    "250 ms of delay each way": lambda on: on.degrade(Link(delay=0.25)),
+    "connections broken at random": lambda on: on.degrade(Link(breaks=0.05)),
+    "EndTxn request lost": lambda on: on.lose_commit(Moment.REQUEST_RECEIVED),
+    "EndTxn response lost": lambda on: on.lose_commit(Moment.RESPONSE_RECEIVED),
 }

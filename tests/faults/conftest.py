@@ -1,33 +1,34 @@
-"""Places for tests of faults: the engine's, and one on the cluster that has a network before it."""
+"""Fixtures for fault tests: the engine's `sandbox`, and the same on the cluster behind the proxy."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.engine.conftest import place
-from tests.engine.owner import Owner, Place
+from tests.engine.conftest import sandbox
+from tests.engine.group_member import GroupMember
+from tests.engine.sandbox import Sandbox
 from tests.faults.cluster import Cluster
 
-__all__ = ["place"]
+__all__ = ["sandbox"]
 
 
 @pytest.fixture
 def cluster(kafka_cluster: Cluster) -> Cluster:
-    """The run's own, with a network before it."""
+    """The Kafka of this test run, and the proxy before it."""
     return kafka_cluster
 
 
 @pytest.fixture
-def near(cluster: Cluster, topic_prefix: str, tmp_path: Path) -> Place:
-    """On the cluster, past the network."""
-    return Place(cluster.kafka.bootstrap, topic_prefix, tmp_path)
+def direct(cluster: Cluster, topic_prefix: str, tmp_path: Path) -> Sandbox:
+    """Topics on that cluster, whose clients connect to the brokers directly."""
+    return Sandbox(cluster.kafka.bootstrap, topic_prefix, tmp_path)
 
 
 @pytest.fixture
-def owner(near: Place) -> Iterator[Owner]:
-    """A member there, with partition 0 of all inputs."""
-    near.create()
-    with near.owner() as member:
-        member.start()
-        yield member
+def member(direct: Sandbox) -> Iterator[GroupMember]:
+    """A group member there that owns partition 0 of all inputs."""
+    direct.create()
+    with direct.member() as joined:
+        joined.join()
+        yield joined

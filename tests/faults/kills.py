@@ -1,4 +1,4 @@
-"""Pods that die at every point between a poll and the last write, again and again, under load."""
+"""Kills pods under load, again and again, at every point between a poll and the last write to disk."""
 
 import random
 import shutil
@@ -8,24 +8,24 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tests.faults.at import POINTS, WRITING
-from tests.faults.frames import Api
-from tests.faults.ground import Ground, Pod
+from tests.faults.fault_points import POINTS, WRITING
+from tests.faults.kafka_protocol import Api
 from tests.faults.proxy import Moment, Trap
-from tests.faults.tally import Tally
+from tests.faults.results import Results
+from tests.faults.testbed import Pod, Testbed
 
 SETTINGS = {"session_timeout": 6, "transaction_timeout": 3, "step_timeout": 4}
-_PATIENCE = 10.0  # seconds in which a pod that works gets to its point, or is killed all the same
+_KILL_AFTER = 10.0  # seconds after which a pod that owns partitions is killed even if it didn't reach its point
 _ON_THE_WIRE = {
-    "records on their way": (Api.PRODUCE, Moment.ASKED, 10),
-    "records written": (Api.PRODUCE, Moment.ANSWERED, 10),
-    "offsets on their way": (Api.TXN_OFFSET_COMMIT, Moment.ASKED, 5),
-    "offsets in the transaction": (Api.TXN_OFFSET_COMMIT, Moment.ANSWERED, 5),
-    "end on its way": (Api.END_TXN, Moment.ASKED, 5),
-    "end sent": (Api.END_TXN, Moment.SENT, 5),
-    "end answered": (Api.END_TXN, Moment.ANSWERED, 5),
+    "records on their way": (Api.PRODUCE, Moment.REQUEST_RECEIVED, 10),
+    "records written": (Api.PRODUCE, Moment.RESPONSE_RECEIVED, 10),
+    "offsets on their way": (Api.TXN_OFFSET_COMMIT, Moment.REQUEST_RECEIVED, 5),
+    "offsets in the transaction": (Api.TXN_OFFSET_COMMIT, Moment.RESPONSE_RECEIVED, 5),
+    "end on its way": (Api.END_TXN, Moment.REQUEST_RECEIVED, 5),
+    "end sent": (Api.END_TXN, Moment.REQUEST_FORWARDED, 5),
+    "end answered": (Api.END_TXN, Moment.RESPONSE_RECEIVED, 5),
 }
-BETWEEN = (
+REPRESENTATIVE = (
     "polled",
     "deciding",
     "produced",
@@ -44,119 +44,119 @@ ALL = (*POINTS, *_ON_THE_WIRE, WRITING, "any moment")
 
 
 @dataclass(slots=True)
-class _Doom:
-    """What is to happen to one life of a pod."""
+class _PlannedKill:
+    """Where one process of a pod is to be killed. `timed_out`: it was killed at its deadline instead."""
 
     point: str
-    seconds: float = _PATIENCE
-    until: float | None = None
+    seconds: float = _KILL_AFTER
+    deadline: float | None = None
     trap: Trap | None = None
-    by_the_clock: bool = False
+    timed_out: bool = False
 
 
 @dataclass(slots=True)
 class Kills:
-    """Kills of the pods of a ground, each point so often as `wanted` says."""
+    """Kills the pods of a testbed at each point as often as `wanted` says, and restarts them."""
 
-    ground: Ground
-    chance: random.Random
+    testbed: Testbed
+    rng: random.Random
     wanted: Counter[str]
-    tally: Tally
-    _dooms: dict[str, _Doom] = field(default_factory=dict)
-    _back_at: dict[str, float] = field(default_factory=dict)
+    results: Results
+    _planned: dict[str, _PlannedKill] = field(default_factory=dict)
+    _restart_at: dict[str, float] = field(default_factory=dict)
     _guest: Pod | None = None
-    _guests: int = 0
+    _guest_count: int = 0
 
     @property
-    def over(self) -> bool:
-        """Whether all of them happened."""
+    def done(self) -> bool:
+        """Whether all wanted kills happened."""
         return not +self.wanted
 
-    def begin(self) -> None:
-        """Starts the pods, each with its doom."""
-        for pod in self.ground.pods:
-            self._live(pod)
+    def start(self) -> None:
+        """Starts the pods, each with a planned kill."""
+        for pod in self.testbed.pods:
+            self._start(pod)
 
-    def go_on(self) -> None:
-        """Looks once at each pod: kills whom the time has come for, and brings back who is dead."""
-        for pod in self.ground.pods:
-            doom = self._dooms[pod.name]
+    def step(self) -> None:
+        """Checks each pod once: kills it at its deadline, records its end, or restarts it."""
+        for pod in self.testbed.pods:
+            planned = self._planned[pod.name]
             if not pod.ended:
-                self._watch(pod, doom)
-            elif pod.name not in self._back_at:
-                self._died(pod, doom)
-            elif time.monotonic() > self._back_at[pod.name]:
-                del self._back_at[pod.name]
-                self._live(pod)
-        self._mind_the_guest()
+                self._check_deadline(pod, planned)
+            elif pod.name not in self._restart_at:
+                self._on_end(pod, planned)
+            elif time.monotonic() > self._restart_at[pod.name]:
+                del self._restart_at[pod.name]
+                self._start(pod)
+        self._start_or_stop_guest()
 
-    def end(self) -> None:
-        """From now on pods live."""
-        for pod in self.ground.pods:
-            trap = self._dooms[pod.name].trap
+    def finish(self) -> None:
+        """Removes all traps, and restarts the pods without planned kills."""
+        for pod in self.testbed.pods:
+            trap = self._planned[pod.name].trap
             if trap is not None:
-                self.ground.cluster.network.take_away(trap)
-            pod.child.kill()
-            pod.live()
+                self.testbed.cluster.network.remove(trap)
+            pod.process.kill()
+            pod.start()
         if self._guest is not None:
-            self._guest.child.stop()
+            self._guest.process.stop()
 
-    def _watch(self, pod: Pod, doom: _Doom) -> None:
-        """The clock runs from when the pod has something to work on."""
-        if doom.until is None and pod.partitions:
-            doom.until = time.monotonic() + doom.seconds
-        if doom.until is not None and time.monotonic() > doom.until:
-            doom.by_the_clock = True
-            pod.child.kill()
+    def _check_deadline(self, pod: Pod, planned: _PlannedKill) -> None:
+        """The deadline counts from when the pod first owns partitions."""
+        if planned.deadline is None and pod.partitions:
+            planned.deadline = time.monotonic() + planned.seconds
+        if planned.deadline is not None and time.monotonic() > planned.deadline:
+            planned.timed_out = True
+            pod.process.kill()
 
-    def _mind_the_guest(self) -> None:
-        """One who joins, so that partitions are given away, as long as somebody is to die of that."""
-        wanted = any(doom.point == "revoked" and not self._is_dead(name) for name, doom in self._dooms.items())
+    def _start_or_stop_guest(self) -> None:
+        """Another pod joins while a pod is to be killed as its partitions are revoked."""
+        wanted = any(kill.point == "revoked" and not self._is_down(name) for name, kill in self._planned.items())
         if self._guest is None and wanted:
-            self._guests += 1
-            self._guest = self.ground.stranger(f"guest-{self._guests}", **SETTINGS)
-            self._guest.live()
+            self._guest_count += 1
+            self._guest = self.testbed.guest(f"guest-{self._guest_count}", **SETTINGS)
+            self._guest.start()
         elif self._guest is not None and not wanted:
-            self._guest.child.stop()
+            self._guest.process.stop()
             self._guest = None
 
-    def _is_dead(self, name: str) -> bool:
-        return name in self._back_at
+    def _is_down(self, name: str) -> bool:
+        return name in self._restart_at
 
-    def _died(self, pod: Pod, doom: _Doom) -> None:
-        reached = doom.point == "any moment" or not doom.by_the_clock
-        fault = f"kill -9: {doom.point if reached else 'any moment'}"
-        # A pod that ended by itself, as its partitions went elsewhere while it was slow, was not killed.
-        if pod.child.exit_code not in (0, 1):
-            self.tally.struck(fault)
-            self.ground.pulse.struck(fault, *pod.partitions).heal()
+    def _on_end(self, pod: Pod, planned: _PlannedKill) -> None:
+        reached = planned.point == "any moment" or not planned.timed_out
+        fault = f"kill -9: {planned.point if reached else 'any moment'}"
+        # A pod that was slow and lost its partitions ends by itself (0 or 1): it was not killed.
+        if pod.process.exit_code not in (0, 1):
+            self.results.count_fault(fault)
+            self.testbed.watch.on_fault(fault, *pod.partitions).mark_healed()
             if reached:
-                self.wanted[doom.point] -= 1
-        if doom.trap is not None:
-            self.ground.cluster.network.take_away(doom.trap)
-        if self.chance.random() < 0.15:
+                self.wanted[planned.point] -= 1
+        if planned.trap is not None:
+            self.testbed.cluster.network.remove(planned.trap)
+        if self.rng.random() < 0.15:
             shutil.rmtree(pod.state, ignore_errors=True)
-        down = self.chance.uniform(7, 9) if self.chance.random() < 0.05 else 0  # the other pod takes over
-        self._back_at[pod.name] = time.monotonic() + down
+        down = self.rng.uniform(7, 9) if self.rng.random() < 0.05 else 0  # longer than a session: others take over
+        self._restart_at[pod.name] = time.monotonic() + down
 
-    def _live(self, pod: Pod) -> None:
-        point = self.chance.choice(sorted(+self.wanted) or ["any moment"])
-        doom = self._dooms[pod.name] = _Doom(point)
+    def _start(self, pod: Pod) -> None:
+        point = self.rng.choice(sorted(+self.wanted) or ["any moment"])
+        planned = self._planned[pod.name] = _PlannedKill(point)
         if point in _ON_THE_WIRE:
             api, moment, most = _ON_THE_WIRE[point]
-            nth = self.chance.randint(1, most)
-            pod.live()
-            doom.trap = self.ground.cluster.network.set(
-                Trap(self.ground.client_id(pod), api, moment, _killing(pod), nth)
+            nth = self.rng.randint(1, most)
+            pod.start()
+            planned.trap = self.testbed.cluster.network.add(
+                Trap(self.testbed.client_id(pod), api, moment, _killing(pod), nth)
             )
         elif point == "any moment":
-            doom.seconds = self.chance.uniform(0, 3)
-            pod.live()
+            planned.seconds = self.rng.uniform(0, 3)
+            pod.start()
         elif point == WRITING:
-            pod.live("KILL", point, str(self.chance.randint(8_000, 300_000)))
+            pod.start("KILL", point, str(self.rng.randint(8_000, 300_000)))
         else:
-            pod.live("KILL", point, str(self.chance.randint(1, POINTS[point].most)))
+            pod.start("KILL", point, str(self.rng.randint(1, POINTS[point].per_second)))
 
 
 def _killing(pod: Pod) -> Callable[[], None]:
-    return lambda: pod.child.tell(signal.SIGKILL)
+    return lambda: pod.process.send(signal.SIGKILL)

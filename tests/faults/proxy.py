@@ -1,6 +1,6 @@
-"""A network between pods and brokers that does as it is told: slows down, goes silent, breaks, and springs traps.
+"""A proxy between pods and brokers that injects network faults: delays, lost frames, broken connections, and traps.
 
-Each broker has a listener whose advertised address is this network's, so that clients of it are sent through here.
+Each broker has a listener that advertises the proxy's address, so clients of that listener connect through the proxy.
 """
 
 import asyncio
@@ -15,22 +15,22 @@ from enum import Enum
 from typing import Any
 
 from app.devkafka.properties import HOST
-from tests.faults.frames import Api, Request, end_error, packed, read
+from tests.faults.kafka_protocol import Api, Request, end_txn_error, read_frame, with_size
 
 
 class Moment(Enum):
-    """Where a trap springs."""
+    """When a trap triggers."""
 
-    ASKED = "a request came, and is withheld"
-    SENT = "a request was passed on"
-    ANSWERED = "the answer came, and is withheld"
+    REQUEST_RECEIVED = "a request came, and is withheld"
+    REQUEST_FORWARDED = "a request was forwarded"
+    RESPONSE_RECEIVED = "the response came, and is withheld"
 
 
 @dataclass(slots=True, eq=False)
 class Trap:
-    """Does something when the n-th request of a kind, counted from its setting, of some client is at a moment.
+    """Calls `act` at the n-th matching request of one client, counted from when the trap is added.
 
-    What is withheld is lost; a request that a trap `holds` passes when it is released.
+    A withheld frame is lost, unless the trap `holds` it: then the request is forwarded when the trap is released.
     """
 
     client: str
@@ -39,40 +39,43 @@ class Trap:
     act: Callable[[], None]
     nth: int = 1
     holds: bool = False
-    sprung: threading.Event = field(default_factory=threading.Event)
+    triggered: threading.Event = field(default_factory=threading.Event)
     released: threading.Event = field(default_factory=threading.Event)
 
-    def springs(self, request: Request, moment: Moment) -> bool:
-        """Whether this is it; then it has acted."""
+    def triggers(self, request: Request, moment: Moment) -> bool:
+        """Whether this request triggers the trap; if so, it has acted. Of EndTxn requests only commits match."""
         mine = request.client == self.client and request.api == self.api and moment is self.moment
-        if not mine or self.sprung.is_set() or (self.api is Api.END_TXN and not request.commits):
+        if not mine or self.triggered.is_set() or (self.api is Api.END_TXN and not request.commits):
             return False
         self.nth -= 1
         if self.nth > 0:
             return False
         self.act()
-        self.sprung.set()
+        self.triggered.set()
         return True
 
 
 @dataclass(frozen=True, slots=True)
-class Weather:
-    """How a broker's link is: seconds that each frame takes more, the share of frames at which a connection breaks,
-    and whether requests, answers, or anything at all gets through."""
+class Link:
+    """State of the link to one broker.
+
+    `delay`: seconds added to each frame; `breaks`: share of frames at which the connection breaks; `requests`,
+    `responses`: whether these are forwarded; `open`: whether connections are accepted at all.
+    """
 
     delay: float = 0.0
     breaks: float = 0.0
-    asks: bool = True
-    answers: bool = True
+    requests: bool = True
+    responses: bool = True
     open: bool = True
 
 
-CALM = Weather()
+HEALTHY = Link()
 
 
 @dataclass(frozen=True, slots=True)
-class Commit:
-    """A transaction that a client asked to commit: when the answer came (monotonic), and the error in it."""
+class EndTxnResponse:
+    """The response to a commit of a client: when it came (monotonic seconds), and its error code."""
 
     client: str
     at: float
@@ -80,58 +83,58 @@ class Commit:
 
 
 class Network:
-    """The links to all brokers of a cluster; `routes` has (port of the network, port of the broker) by broker id."""
+    """The links to all brokers of a cluster. `routes`: (port of the proxy, port of the broker) by broker id."""
 
     def __init__(self, routes: Mapping[int, tuple[int, int]], seed: int) -> None:
         self._routes = routes
-        self._weather = dict.fromkeys(routes, CALM)
+        self._links = dict.fromkeys(routes, HEALTHY)
         self._traps: list[Trap] = []
         self._open: dict[int, set[asyncio.Task[Any] | None]] = {number: set() for number in routes}
         self._servers: list[asyncio.Server] = []
         self._loop = asyncio.new_event_loop()
-        self.chance = random.Random(seed)
-        self.commits: list[Commit] = []
-        self._asked: Counter[tuple[str, int]] = Counter()
+        self.rng = random.Random(seed)
+        self.commits: list[EndTxnResponse] = []
+        self._requests: Counter[tuple[str, int]] = Counter()
 
     @property
     def bootstrap(self) -> str:
-        """Where clients begin that are to go through here."""
-        return ",".join(f"{HOST}:{told}" for told, _ in self._routes.values())
+        """Bootstrap servers for clients that connect through the proxy."""
+        return ",".join(f"{HOST}:{advertised}" for advertised, _ in self._routes.values())
 
-    def set(self, trap: Trap) -> Trap:
-        """From now on the trap waits."""
+    def add(self, trap: Trap) -> Trap:
+        """Arms a trap; returns it."""
         self._traps = [*self._traps, trap]
         return trap
 
-    def take_away(self, trap: Trap) -> None:
-        """The trap waits no more, and lets go of what it holds."""
+    def remove(self, trap: Trap) -> None:
+        """Disarms a trap, and releases the request that it holds."""
         self._traps = [other for other in self._traps if other is not trap]
         trap.released.set()
 
-    def change(self, weather: Weather, *brokers: int) -> None:
-        """From now on the links to these brokers, or to all of them, are so."""
+    def change(self, link: Link, *brokers: int) -> None:
+        """Sets the state of the links to these brokers, or to all of them."""
         for number in brokers or self._routes:
-            self._weather[number] = weather
-            if not weather.open:
+            self._links[number] = link
+            if not link.open:
                 self._loop.call_soon_threadsafe(self._cut, number)
 
-    def weather(self, broker: int) -> Weather:
-        """How a broker's link is now."""
-        return self._weather[broker]
+    def link(self, broker: int) -> Link:
+        """The state of the link to a broker."""
+        return self._links[broker]
 
-    def asked(self, client: str, api: Api) -> int:
-        """How often a client has asked for that."""
-        return self._asked[client, api]
+    def requests(self, client: str, api: Api) -> int:
+        """How many requests of this API a client has sent."""
+        return self._requests[client, api]
 
-    def committed(self, client: str, since: float) -> list[Commit]:
-        """What a client has committed since then."""
+    def committed(self, client: str, since: float) -> list[EndTxnResponse]:
+        """The successful commits of a client since then (monotonic seconds)."""
         return [one for one in list(self.commits) if (one.client, one.error) == (client, 0) and one.at >= since]
 
-    def spring(self, request: Request, moment: Moment) -> Trap | None:
-        """The trap that this springs."""
-        if moment is Moment.ASKED:
-            self._asked[request.client, request.api] += 1
-        return next((trap for trap in self._traps if trap.springs(request, moment)), None)
+    def trigger(self, request: Request, moment: Moment) -> Trap | None:
+        """The trap that this request triggers at this moment, if any."""
+        if moment is Moment.REQUEST_RECEIVED:
+            self._requests[request.client, request.api] += 1
+        return next((trap for trap in self._traps if trap.triggers(request, moment)), None)
 
     def _cut(self, number: int) -> None:
         for task in self._open[number]:
@@ -145,8 +148,8 @@ class Network:
             task = asyncio.current_task()
             try:
                 self._open[number].add(task)
-                if self._weather[number].open:
-                    await _Link(self, number, (reader, writer)).run(self._routes[number][1])
+                if self._links[number].open:
+                    await _Connection(self, number, (reader, writer)).run(self._routes[number][1])
             except (OSError, asyncio.CancelledError):
                 return  # the broker is down, or the link was cut
             finally:
@@ -156,8 +159,8 @@ class Network:
         return serve
 
     async def _listen(self) -> None:
-        for number, (told, _) in self._routes.items():
-            self._servers.append(await asyncio.start_server(self._serving(number), HOST, told))
+        for number, (advertised, _) in self._routes.items():
+            self._servers.append(await asyncio.start_server(self._serving(number), HOST, advertised))
 
     async def _end(self) -> None:
         for trap in self._traps:
@@ -172,7 +175,7 @@ class Network:
 
     @contextmanager
     def running(self) -> Iterator["Network"]:
-        """Works while the block runs, on a thread of its own."""
+        """Serves on a thread of its own while the block runs."""
         self._loop.run_until_complete(self._listen())
         thread = threading.Thread(target=self._loop.run_forever, name="network", daemon=True)
         thread.start()
@@ -187,74 +190,77 @@ class Network:
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-class _Link:
-    """One connection of a client to a broker; answers come in the order of the requests."""
+class _Connection:
+    """One client connection to one broker. A broker answers the requests of a connection in order."""
 
     def __init__(self, network: Network, number: int, client: Streams) -> None:
         self._network, self._number = network, number
         self._client = client
-        self._asked: deque[Request] = deque()
+        self._unanswered: deque[Request] = deque()
         self._answered = asyncio.Event()
-        self._late: asyncio.Task[None] | None = None
+        self._held: asyncio.Task[None] | None = None
 
     async def run(self, port: int) -> None:
-        """Passes frames both ways until an end is gone, or the weather breaks it."""
+        """Forwards frames both ways until one side closes or a fault breaks the connection."""
         broker = await asyncio.open_connection(HOST, port)
-        ways = [asyncio.create_task(self._ask(broker[1])), asyncio.create_task(self._answer(broker[0]))]
+        ways = [
+            asyncio.create_task(self._forward_requests(broker[1])),
+            asyncio.create_task(self._forward_responses(broker[0])),
+        ]
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._client[1].close()
             try:
-                if self._late is not None:  # the broker gets what is held even when the client has gone
-                    await self._late
+                if self._held is not None:  # a held request reaches the broker even if the client is gone
+                    await self._held
             finally:
                 for way in ways:
                     way.cancel()
                 broker[1].close()
 
-    async def _ask(self, broker: asyncio.StreamWriter) -> None:
-        async for frame in self._coming(self._client[0]):
-            request = Request.of(frame)
-            trap = self._network.spring(request, Moment.ASKED)
+    async def _forward_requests(self, broker: asyncio.StreamWriter) -> None:
+        async for frame in self._frames(self._client[0]):
+            request = Request.parse(frame)
+            trap = self._network.trigger(request, Moment.REQUEST_RECEIVED)
             if trap is not None and trap.holds:
-                self._late = asyncio.create_task(self._hold(trap, request, frame, broker))
-                await asyncio.shield(self._late)
-            elif trap is None and self._network.weather(self._number).asks:
-                self._pass_on(request, frame, broker)
+                self._held = asyncio.create_task(self._hold(trap, request, frame, broker))
+                await asyncio.shield(self._held)
+            elif trap is None and self._network.link(self._number).requests:
+                self._forward(request, frame, broker)
 
     async def _hold(self, trap: Trap, request: Request, frame: bytes, broker: asyncio.StreamWriter) -> None:
-        """Until it is released, and its answer has come."""
+        """Forwards the request once the trap is released, and returns when its response has come."""
         await asyncio.to_thread(trap.released.wait)
-        self._pass_on(request, frame, broker)
+        self._forward(request, frame, broker)
         self._answered.clear()
         await self._answered.wait()
 
-    def _pass_on(self, request: Request, frame: bytes, broker: asyncio.StreamWriter) -> None:
-        self._asked.append(request)
-        broker.write(packed(frame))
-        self._network.spring(request, Moment.SENT)
+    def _forward(self, request: Request, frame: bytes, broker: asyncio.StreamWriter) -> None:
+        self._unanswered.append(request)
+        broker.write(with_size(frame))
+        self._network.trigger(request, Moment.REQUEST_FORWARDED)
 
-    async def _answer(self, broker: asyncio.StreamReader) -> None:
+    async def _forward_responses(self, broker: asyncio.StreamReader) -> None:
         try:
-            async for frame in self._coming(broker):
-                self._pass_back(self._asked.popleft(), frame)
+            async for frame in self._frames(broker):
+                self._respond(self._unanswered.popleft(), frame)
                 self._answered.set()
         finally:
             self._answered.set()
 
-    def _pass_back(self, request: Request, frame: bytes) -> None:
+    def _respond(self, request: Request, frame: bytes) -> None:
         if request.commits:
-            self._network.commits.append(Commit(request.client, time.monotonic(), end_error(frame)))
-        withheld = self._network.spring(request, Moment.ANSWERED)
-        if withheld is None and self._network.weather(self._number).answers and not self._client[1].is_closing():
-            self._client[1].write(packed(frame))
+            self._network.commits.append(EndTxnResponse(request.client, time.monotonic(), end_txn_error(frame)))
+        withheld = self._network.trigger(request, Moment.RESPONSE_RECEIVED)
+        if withheld is None and self._network.link(self._number).responses and not self._client[1].is_closing():
+            self._client[1].write(with_size(frame))
 
-    async def _coming(self, stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
-        while (frame := await read(stream)) is not None:
-            weather = self._network.weather(self._number)
-            if weather.breaks and self._network.chance.random() < weather.breaks:
+    async def _frames(self, stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
+        while (frame := await read_frame(stream)) is not None:
+            link = self._network.link(self._number)
+            if link.breaks and self._network.rng.random() < link.breaks:
                 return
-            if weather.delay:
-                await asyncio.sleep(weather.delay)
+            if link.delay:
+                await asyncio.sleep(link.delay)
             yield frame

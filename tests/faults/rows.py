@@ -1,21 +1,21 @@
-"""What a row of the failure catalogue is."""
+"""The rows of the failure catalogue."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What can go wrong, the tests that stand for it (`folder.module::test_name`), and what has none, or why."""
+    """A failure, and the tests that cover it (`folder.module::test_name`). `note`: what no test covers, or why."""
 
-    what: str
+    failure: str
     tests: tuple[str, ...]
-    without: str = ""
+    note: str = ""
 
 
-def row(what: str, *tests: str, without: str = "") -> Row:
-    """A row; tests of one module may stand in one string, with spaces between: `folder.module::test_a test_b`."""
+def row(failure: str, *tests: str, note: str = "") -> Row:
+    """A row. One string may name several tests of a module, separated by spaces: `folder.module::test_a test_b`."""
     named = []
     for each in tests:
         module, _, names = each.partition("::")
         named += [f"{module}::{name}" for name in names.split()]
-    return Row(what, tuple(named), without)
+    return Row(failure, tuple(named), note)

@@ -1,4 +1,4 @@
-"""The failure catalogue is whole, and names tests that are there."""
+"""The failure catalogue is complete, and names only tests that exist."""
 
 import ast
 from functools import cache
@@ -21,7 +21,7 @@ WANTED = (
 
 @cache
 def declared_in(module: str) -> frozenset[str]:
-    """The tests that a module (`folder.test_name`) has, as its text says."""
+    """The names of the tests in a module (`folder.test_name`), from its source."""
     file = TESTS.joinpath(*module.split(".")).with_suffix(".py")
     if not file.is_file():
         return frozenset()
@@ -30,26 +30,26 @@ def declared_in(module: str) -> frozenset[str]:
 
 
 def missing(each: Row) -> list[str]:
-    """The tests of a row that are not there."""
+    """The tests of a row that do not exist."""
     named = [name.partition("::") for name in each.tests]
     return [f"{module}::{name}" for module, _, name in named if name not in declared_in(module)]
 
 
 def test_no_row_is_missing() -> None:
-    """Neither of the catalogue, nor of the holes and issues of the base library."""
+    """The rows of the catalogue, of the base library's holes and issues, and of what was found."""
     assert sorted(CATALOGUE) == sorted(WANTED)
 
 
 @pytest.mark.parametrize("number", CATALOGUE)
-def test_the_tests_of_a_row_are_there(number: str) -> None:
-    """Each by its name; a row without any says why."""
+def test_the_tests_of_a_row_exist(number: str) -> None:
+    """Each named test exists, once; a row without tests has a note that says why."""
     each = CATALOGUE[number]
     assert missing(each) == []
-    assert each.tests or each.without
+    assert each.tests or each.note
     assert len(set(each.tests)) == len(each.tests)
 
 
-def test_a_test_that_is_not_there_is_found() -> None:
-    """Be it the test or its module that was renamed."""
+def test_a_missing_test_is_reported() -> None:
+    """A test or a module that does not exist is reported."""
     wrong = row("x", "faults.test_catalogue::test_no_row_is_missing test_gone", "faults.test_gone::test_x")
     assert missing(wrong) == ["faults.test_catalogue::test_gone", "faults.test_gone::test_x"]

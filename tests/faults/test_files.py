@@ -1,4 +1,4 @@
-"""Damage to the files of a store, of every kind and anywhere: nothing that is missing or wrong passes for the state."""
+"""Damage of every kind to any file of a store: incomplete or wrong state is never taken for valid state."""
 
 import shutil
 from collections import Counter
@@ -8,28 +8,27 @@ from pathlib import Path
 
 import pytest
 
-from app.engine import folder as engine_folder
-from app.engine import pages as engine_pages
-from tests.broker.crowd import say
-from tests.faults.disk import BUFFER_BYTES, DAMAGES, History, cut
+from app.engine.state import rocksdb, save_journal
+from tests.broker.order_load import say
+from tests.faults.damaged_store import BUFFER_BYTES, DAMAGES, StoreHistory, truncate
 
 TIMES, COPIES, CUTS = 2, 10, 30
 STATE = ("*.sst", "*.log", "MANIFEST-*", "CURRENT")
 
 
 @pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """RocksDB brings its log into a file every few dozen saves."""
-    monkeypatch.setattr(engine_folder, "_WRITE_BUFFER_BYTES", BUFFER_BYTES)
-    monkeypatch.setattr(engine_pages, "_FULL_BYTES", BUFFER_BYTES // 16)
+def small_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes RocksDB flush its write buffer to a file every few dozen saves."""
+    monkeypatch.setattr(rocksdb, "_WRITE_BUFFER_BYTES", BUFFER_BYTES)
+    monkeypatch.setattr(save_journal, "_FULL_BYTES", BUFFER_BYTES // 16)
 
 
 @pytest.fixture
-def history(request: pytest.FixtureRequest, tmp_path: Path, small: None) -> History:
-    """Three lives of a pod, the last of which crashed."""
-    made = History(tmp_path / "live", getattr(request, "param", 1))
+def history(request: pytest.FixtureRequest, tmp_path: Path, small_buffer: None) -> StoreHistory:
+    """A store that was opened three times and crashed the third time."""
+    made = StoreHistory(tmp_path / "live", getattr(request, "param", 1))
     for saves in (120, 60):
-        made.live(saves)
+        made.open_and_save(saves)
     with closing(made.open()) as store:
         made.save(store, 10)
         made.crash(tmp_path / "crashed")
@@ -37,45 +36,45 @@ def history(request: pytest.FixtureRequest, tmp_path: Path, small: None) -> Hist
 
 
 @pytest.mark.parametrize("history", (1, 2), indirect=True)
-def test_whatever_happens_to_a_file_the_state_is_right_or_made_anew(history: History, tmp_path: Path) -> None:
-    """Bits flip, files are cut, blanked, emptied or lost: what is left is all up to an offset, or is not believed."""
-    assert history.judge(history.copy(tmp_path / "whole")) == "all"
-    came_of: Counter[tuple[str, str]] = Counter()
+def test_a_damaged_file_is_never_taken_for_valid_state(history: StoreHistory, tmp_path: Path) -> None:
+    """A store whose files are damaged is complete up to an offset, reported as corrupt, or rebuilt."""
+    assert history.outcome_of(history.copy(tmp_path / "undamaged")) == "complete"
+    outcomes: Counter[tuple[str, str]] = Counter()
     for pattern, damage, _ in product(STATE, DAMAGES, range(TIMES)):
         copied = history.copy(tmp_path / "damaged")
-        file = history.chance.choice(sorted(each for each in copied.glob(pattern) if each.stat().st_size))
+        file = history.rng.choice(sorted(each for each in copied.glob(pattern) if each.stat().st_size))
         say(f"{damage.__name__} {file.name}")
-        damage(file, history.chance.random())
-        came_of[pattern, history.judge(copied)] += 1
-    say(str(dict(came_of)))
-    assert came_of["CURRENT", "anew"] == len(DAMAGES) * TIMES
-    assert all(came_of[found] for found in (("MANIFEST-*", "anew"), ("*.log", "less")))
-    assert came_of["*.sst", "anew"] + came_of["*.sst", "spoiled"]
+        damage(file, history.rng.random())
+        outcomes[pattern, history.outcome_of(copied)] += 1
+    say(str(dict(outcomes)))
+    assert outcomes["CURRENT", "rebuilt"] == len(DAMAGES) * TIMES
+    assert all(outcomes[found] for found in (("MANIFEST-*", "rebuilt"), ("*.log", "behind")))
+    assert outcomes["*.sst", "rebuilt"] + outcomes["*.sst", "corrupt"]
 
 
 @pytest.mark.parametrize("name", ("OPTIONS-*", "IDENTITY", "LOG", "rocksdict-config.json"))
-def test_files_that_hold_no_state_may_be_damaged(history: History, tmp_path: Path, name: str) -> None:
-    """Whatever else RocksDB keeps in the folder is written anew, and nothing is lost."""
+def test_files_that_hold_no_state_may_be_damaged(history: StoreHistory, tmp_path: Path, name: str) -> None:
+    """RocksDB rewrites its other files, and nothing is lost."""
     for damage in DAMAGES:
         copied = history.copy(tmp_path / "damaged")
         for file in copied.glob(name):
             damage(file, 0.5)
-        assert history.judge(copied) == "all"
+        assert history.outcome_of(copied) == "complete"
 
 
-def test_a_copy_of_a_store_in_use_lacks_nothing_in_the_middle(history: History, tmp_path: Path) -> None:
-    """Files of different times: what was written between them could be missing, and RocksDB says nothing of it."""
-    came_of: Counter[str] = Counter()
+def test_a_copy_of_a_store_in_use_has_no_gaps(history: StoreHistory, tmp_path: Path) -> None:
+    """Its files are of different times, so writes between them could be missing, and RocksDB reports nothing."""
+    outcomes: Counter[str] = Counter()
     with closing(history.open()) as store:
         for index in range(COPIES):
             copied = history.copy(tmp_path / str(index), lambda: history.save(store, 8))
-            came_of[history.judge(copied)] += 1
-    say(str(dict(came_of)))
-    assert came_of["anew"]
+            outcomes[history.outcome_of(copied)] += 1
+    say(str(dict(outcomes)))
+    assert outcomes["rebuilt"]
 
 
-def test_a_log_of_another_time_than_the_list_of_files_is_noticed(history: History, tmp_path: Path) -> None:
-    """The list of files is from before a part of the log was brought into a file, and that part is missing."""
+def test_a_write_ahead_log_newer_than_the_manifest_is_noticed(history: StoreHistory, tmp_path: Path) -> None:
+    """The manifest is older than a flush of the write-ahead log, so the flushed part of the log is missing."""
     with closing(history.open()) as store:
         early = history.copy(tmp_path / "early")
         history.save(store, 150)
@@ -84,19 +83,19 @@ def test_a_log_of_another_time_than_the_list_of_files_is_noticed(history: Histor
         file.unlink()
     for file in late.glob("*.log"):
         shutil.copy(file, early / file.name)
-    assert history.judge(early) == "anew"
+    assert history.outcome_of(early) == "rebuilt"
 
 
-def test_a_list_of_files_that_was_cut_is_noticed(tmp_path: Path, small: None) -> None:
-    """RocksDB takes what is left of it for all: without the numbers of saves one time in four gives wrong state."""
-    history, came_of = History(tmp_path / "live", 0), Counter[str]()
-    history.live(100)
+def test_a_truncated_manifest_is_noticed(tmp_path: Path, small_buffer: None) -> None:
+    """RocksDB takes the rest of it for the whole: without the save journal one time in four gives wrong state."""
+    history, outcomes = StoreHistory(tmp_path / "live", 0), Counter[str]()
+    history.open_and_save(100)
     with closing(history.open()) as store:
         history.save(store, 40)
         history.crash(tmp_path / "crashed")
     for _ in range(CUTS):
         copied = history.copy(tmp_path / "cut")
-        cut(next(copied.glob("MANIFEST-*")), history.chance.random())
-        came_of[history.judge(copied)] += 1
-    say(str(dict(came_of)))
-    assert came_of["anew"] > CUTS // 2
+        truncate(next(copied.glob("MANIFEST-*")), history.rng.random())
+        outcomes[history.outcome_of(copied)] += 1
+    say(str(dict(outcomes)))
+    assert outcomes["rebuilt"] > CUTS // 2

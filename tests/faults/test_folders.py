@@ -1,4 +1,4 @@
-"""Folders of state that are old, another's, full, or not to be written: made anew, or told in one sentence."""
+"""State folders that are old, of another partition, or on a full disk: rebuilt, or refused with one sentence."""
 
 import shutil
 import subprocess
@@ -10,55 +10,55 @@ from pathlib import Path
 
 import pytest
 
-from app.engine.errors import Refused
-from app.engine.folder import OLD_SECONDS, BrokenStore
-from app.engine.offsets import part_of
-from app.engine.store import PartitionStore
-from app.engine.writes import filled, write
-from tests.engine.test_store import CHANGELOG, DONE, FAR, asked, due, keep
+from app.engine.assignment.start_offsets import partition_identity
+from app.engine.errors import NeedsOperator
+from app.engine.policy import OLD_SECONDS
+from app.engine.state.rocksdb import UnusableStore, filled, write
+from app.engine.state.store import PartitionStore
+from tests.engine.state.test_store import CHANGELOG, DONE, FAR, due, in_flight, save
 
 
 def opened(folder: Path, changelog: str = CHANGELOG) -> PartitionStore:
-    """A life of a pod."""
+    """Opens the store, as a pod does at its start."""
     return PartitionStore(folder, changelog, 10, 10)
 
 
 def saved(folder: Path) -> Path:
-    """A folder that has a saga, and is not in use."""
+    """A folder that holds one saga and is not open."""
     store = opened(folder)
-    keep(store, a=DONE)
+    save(store, a=DONE)
     store.close()
     return folder
 
 
-def whole(folder: Path, ago: float) -> None:
-    """Has the folder say that it was last whole so many seconds ago; its files are as new as can be."""
+def set_complete_ago(folder: Path, ago: float) -> None:
+    """Records in the folder that it was complete this many seconds ago; its files are new all the same."""
     store = opened(folder)
-    write(store._db, filled(store._pages.note(0, 0, store.offset, int((time.time() - ago) * 1000))))
+    write(store._db, filled(store._journal.note(0, 0, store.offset, int((time.time() - ago) * 1000))))
     store.close()
 
 
 def age(store: PartitionStore) -> float:
-    """How many seconds ago it was last known to be whole."""
-    return time.time() - store._pages.page.whole_ms / 1000
+    """How many seconds ago the store was last known to be complete."""
+    return time.time() - store._journal.page.complete_as_of_ms / 1000
 
 
 @pytest.mark.parametrize(
-    ("ago", "there"), ((OLD_SECONDS - 60, DONE), (OLD_SECONDS + 60, None), (-OLD_SECONDS * 2, None))
+    ("ago", "expected"), ((OLD_SECONDS - 60, DONE), (OLD_SECONDS + 60, None), (-OLD_SECONDS * 2, None))
 )
-def test_an_old_snapshot_is_made_anew_however_new_its_files_are(tmp_path: Path, ago: float, there: object) -> None:
-    """The changelog may have lost what was deleted since, and a copy's files are new. Nor is the future believed."""
+def test_an_old_snapshot_is_rebuilt_even_if_its_files_are_new(tmp_path: Path, ago: float, expected: object) -> None:
+    """The changelog may have lost tombstones since, and copied files look new. Nor is a time in the future believed."""
     folder = saved(tmp_path / "0")
-    whole(folder, ago)
+    set_complete_ago(folder, ago)
     store = opened(shutil.copytree(folder, tmp_path / "restored" / "0"))
-    assert store.get(b"a") == there
+    assert store.get(b"a") == expected
     store.close()
 
 
-def test_what_is_restored_is_as_old_as_it_was_until_all_is_there(tmp_path: Path) -> None:
-    """A restore that is broken off again and again must not make old state look new."""
+def test_a_partial_restore_does_not_make_old_state_look_new(tmp_path: Path) -> None:
+    """A restore that is interrupted again and again must not make old state look new."""
     folder = saved(tmp_path / "0")
-    whole(folder, OLD_SECONDS - 60)
+    set_complete_ago(folder, OLD_SECONDS - 60)
     store = opened(folder)
     store.restore([], 7)
     assert age(store) > OLD_SECONDS - 120
@@ -67,30 +67,30 @@ def test_what_is_restored_is_as_old_as_it_was_until_all_is_there(tmp_path: Path)
     store.close()
 
 
-def test_state_in_use_is_new(tmp_path: Path) -> None:
-    """With each save."""
+def test_each_save_makes_the_state_new(tmp_path: Path) -> None:
+    """The state is as old as its last save."""
     folder = saved(tmp_path / "0")
-    whole(folder, OLD_SECONDS - 60)
+    set_complete_ago(folder, OLD_SECONDS - 60)
     store = opened(folder)
-    keep(store, b=asked())
+    save(store, b=in_flight())
     assert age(store) < 60
     store.close()
 
 
-def test_the_state_of_another_partition_is_not_taken_over(tmp_path: Path) -> None:
-    """Its offset would be believed, and the sagas between would never be read."""
+def test_the_state_of_another_partition_is_not_used(tmp_path: Path) -> None:
+    """Else its offset would be believed, and the changelog before that offset never read."""
     identity = "the changelog"
-    store = opened(tmp_path / "1", part_of(identity, 1))
-    keep(store, a=DONE)
+    store = opened(tmp_path / "1", partition_identity(identity, 1))
+    save(store, a=DONE)
     store.close()
-    store = opened(shutil.copytree(tmp_path / "1", tmp_path / "0"), part_of(identity, 0))
+    store = opened(shutil.copytree(tmp_path / "1", tmp_path / "0"), partition_identity(identity, 0))
     assert (store.get(b"a"), store.offset, due(store, FAR)) == (None, 0, [])
     store.close()
 
 
 @contextmanager
 def disk(folder: Path, size: str) -> Iterator[Path]:
-    """A small disk of its own, mounted there."""
+    """Mounts a small disk (tmpfs) at a folder; skips the test where that is not allowed."""
     folder.mkdir()
     mount = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], check=False, capture_output=True
@@ -104,11 +104,11 @@ def disk(folder: Path, size: str) -> Iterator[Path]:
 
 
 def fill(store: PartitionStore, at: Path) -> None:
-    """Saves one saga after the other beside files that take the room away."""
+    """Saves one saga after the other, while other files fill the disk."""
     for number in range(1000):
         store.set(b"%d" % number, DONE)
         store.save(store.changes(), number + 1)
-        with suppress(OSError):  # it is the store that is to meet a full disk
+        with suppress(OSError):  # only the store has to fail on a full disk
             (at / f"filler-{number}").write_bytes(bytes(10_000))
 
 
@@ -117,17 +117,17 @@ def remount(folder: Path, how: str) -> None:
     subprocess.run(["mount", "-o", f"remount,{how}", str(folder)], check=True)
 
 
-def test_a_full_disk_ends_the_life_that_meets_it_and_nothing_is_lost(tmp_path: Path) -> None:
-    """What was saved before is there when there is room again; the sentence says what to do."""
+def test_a_full_disk_stops_the_store_and_loses_nothing(tmp_path: Path) -> None:
+    """Earlier saves are there when space is freed; the error says what to do."""
     with disk(tmp_path / "disk", "3m") as at:
         store = opened(at / "0")
         with pytest.raises(
-            BrokenStore, match=r"can't be used \(.*No space left on device.*\): make room there"
+            UnusableStore, match=r"can't be used \(.*No space left on device.*\): make room there"
         ) as full:
             fill(store, at)
-        assert issubclass(full.type, Refused)
+        assert issubclass(full.type, NeedsOperator)
         store.close()
-        with pytest.raises(BrokenStore, match=r"can't be used \(.*No space left on device"):
+        with pytest.raises(UnusableStore, match=r"can't be used \(.*No space left on device"):
             opened(at / "0")
         for filler in at.glob("filler-*"):
             filler.unlink()
@@ -137,12 +137,12 @@ def test_a_full_disk_ends_the_life_that_meets_it_and_nothing_is_lost(tmp_path: P
         store.close()
 
 
-def test_a_disk_that_turns_read_only_ends_the_life_and_stops_the_next_one(tmp_path: Path) -> None:
-    """With a sentence each; when it can be written again all is there."""
+def test_a_read_only_disk_stops_the_store_and_its_next_start(tmp_path: Path) -> None:
+    """Each with an error; once the disk is writable again, the state is there."""
     with disk(tmp_path / "disk", "8m") as at:
         saved(at / "0")
         remount(at, "ro")
-        with pytest.raises(BrokenStore, match=r"can't be used \(.*Read-only file system.*\): make it writable"):
+        with pytest.raises(UnusableStore, match=r"can't be used \(.*Read-only file system.*\): make it writable"):
             opened(at / "0")
         remount(at, "rw")
         store = opened(at / "0")
@@ -150,12 +150,12 @@ def test_a_disk_that_turns_read_only_ends_the_life_and_stops_the_next_one(tmp_pa
         store.close()
 
 
-def test_a_folder_that_is_removed_under_a_life_is_made_anew(tmp_path: Path) -> None:
-    """Whether that life notices or not."""
+def test_a_folder_removed_while_in_use_is_rebuilt(tmp_path: Path) -> None:
+    """Whether the store notices the removal or not."""
     folder = saved(tmp_path / "0")
     store = opened(folder)
     shutil.rmtree(folder)
-    keep(store, b=DONE)
+    save(store, b=DONE)
     store.close()
     store = opened(folder)
     assert (store.get(b"a"), store.get(b"b"), store.offset) == (None, None, 0)
@@ -165,8 +165,8 @@ def test_a_folder_that_is_removed_under_a_life_is_made_anew(tmp_path: Path) -> N
 FILLS = """
 import resource, signal, sys
 from pathlib import Path
-from app.engine.store import PartitionStore
-from tests.engine.test_store import CHANGELOG, DONE
+from app.engine.state.store import PartitionStore
+from tests.engine.state.test_store import CHANGELOG, DONE
 resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
 store = PartitionStore(Path(sys.argv[1]), CHANGELOG, 10, 10)
 for number in range(10_000):
@@ -178,12 +178,12 @@ for number in range(10_000):
 """
 
 
-def test_a_limit_on_files_is_told_like_a_full_disk(tmp_path: Path) -> None:
-    """Where nobody may mount: quotas and limits are met in the same place."""
+def test_a_file_size_limit_is_reported_like_a_full_disk(tmp_path: Path) -> None:
+    """Works without mounting: quotas and limits fail the same write."""
     ended = subprocess.run(
         [sys.executable, "-c", FILLS, str(tmp_path / "0")], check=False, capture_output=True, text=True
     )
-    assert ended.stderr.startswith("BrokenStore: the state in ")
+    assert ended.stderr.startswith("UnusableStore: the state in ")
     assert "File too large" in ended.stderr
     store = opened(tmp_path / "0")
     assert store.offset > 0

@@ -1,103 +1,100 @@
-"""Partitions that are lost while a batch is in hand: what was decided before is not committed after it."""
+"""Partitions that are lost while a batch is being decided: the batch is not committed afterwards."""
 
 from dataclasses import replace
 
 import pytest
 from confluent_kafka import TopicPartition
 
-from app.engine.batch import BatchContext
-from app.engine.lanes import CommitFailed
-from app.engine.loop import Loop
-from app.saga.state import Asked, Facts, Progress, Running
-from app.wire.statedoc import encode
-from app.wire.writer import Out
+from app.engine.kafka.transactions import CommitFailed
+from app.engine.runtime.batch import BatchContext
+from app.engine.runtime.loop import Loop
+from app.saga.state import InFlight, Progress, Running, SagaData
+from app.wire.state_codec import encode
+from app.wire.writer import OutputRecord
 from tests.broker.pods import read_committed
 from tests.devkafka.support import LIMIT, until
-from tests.engine.owner import Owner, Place
-from tests.engine.test_lives import looping
+from tests.engine.group_member import GroupMember
+from tests.engine.runtime.test_pod_lives import make_loop
+from tests.engine.sandbox import Sandbox
 
 pytestmark = pytest.mark.broker
-HASTY_SECONDS = 2.0
+SHORT_SECONDS = 2.0
 NOW = 1_700_000_000_000
 
 
-class Slow:
-    """A member with a loop, whose one decision takes so long that the group gives it up, and takes it in again."""
+class SlowMember:
+    """A group member whose one decision takes longer than its session: the group removes it, and it joins again."""
 
-    def __init__(self, place: Place) -> None:
-        self.place = place
-        self.owner = Owner(
-            replace(place.clients(), session_timeout=HASTY_SECONDS, poll_timeout=HASTY_SECONDS), place.topics
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        self.member = GroupMember(
+            replace(sandbox.client_config(), session_timeout=SHORT_SECONDS, poll_timeout=SHORT_SECONDS), sandbox.topics
         )
         self.loop: Loop
         self.context: BatchContext
-        self.loop, self.context = looping(self.owner, self, NOW)
+        self.loop, self.context = make_loop(self.member, self.on_timer, NOW)
 
     def decide(self, value: bytes, key: bytes, *_: object) -> None:
-        """A record leads to an output, once the partition was lost."""
+        """Handles a record: loses the partition, then sends an output."""
         self.lose()
-        self.context.send(Out("saga.dead-letters", key, value, ()))
+        self.context.send(OutputRecord("saga.dead-letters", key, value, ()))
 
-    def expire(self, saga_id: str, *_: object) -> list[Out]:
-        """A due time leads to an output, once the partition was lost."""
-        until(self.is_given_up, "the group to give it up")
-        return [Out("saga.dead-letters", saga_id.encode(), b"late", ())]
-
-    def admit(self, *_: object) -> list[Out]:
-        """Nobody waits."""
-        return []
+    def on_timer(self, saga_id: str, *_: object) -> list[OutputRecord]:
+        """Handles a due timer: waits until the member is removed from the group, then returns an output."""
+        until(self.is_removed, "the group to remove the member")
+        return [OutputRecord("saga.dead-letters", saga_id.encode(), b"late", ())]
 
     def lose(self) -> None:
-        """Until it has its partition in the next generation."""
-        before = self.owner.own.group
-        until(self.is_given_up, "the group to give it up")
+        """Waits until the member is removed, and has its partition again in the next generation."""
+        before = self.member.assigned.group
+        until(self.is_removed, "the group to remove the member")
         until(lambda: self.group() is not before, "the next generation")
 
-    def is_given_up(self) -> bool:
-        """Whether nobody is in the group."""
-        group = self.place.group
-        return not self.place.admin.describe_consumer_groups([group])[group].result(LIMIT).members
+    def is_removed(self) -> bool:
+        """Whether the group has no members."""
+        group = self.sandbox.group
+        return not self.sandbox.admin.describe_consumer_groups([group])[group].result(LIMIT).members
 
     def group(self) -> object:
-        """The generation that gave its partition."""
-        self.owner.consumer.poll(0.05)
-        return self.owner.own.group
+        """The group metadata of the latest assignment; its generation is in it."""
+        self.member.consumer.poll(0.05)
+        return self.member.assigned.group
 
     def commit(self) -> None:
-        """Decides what there is to be decided, and sees what comes of it."""
-        self.owner.start()
-        self.owner.restored()
-        executors = {self.place.full(topic.name): self.decide for topic in self.place.topics.inputs}
-        while not self.loop._held:
-            self.loop.turn(executors)
-        self.loop.finish()
+        """Decides one batch, and waits for its commit."""
+        self.member.join()
+        self.member.finish_restore()
+        executors = {self.sandbox.full(topic.name): self.decide for topic in self.sandbox.topics.inputs}
+        while not self.loop._committing:
+            self.loop.run_once(executors)
+        self.loop.drain()
 
 
-def test_work_decided_before_a_loss_is_not_committed_after_it(place: Place) -> None:
-    """The process is a member again, and in the name of the new generation brokers would let it pass.
+def test_a_batch_decided_before_a_loss_is_not_committed_after_it(sandbox: Sandbox) -> None:
+    """The process is a member again, and brokers would accept a commit in the new generation.
 
-    So a batch is committed as of the generation in which it began, whatever the consumer has heard since.
+    So a batch is committed with the generation in which it began, whatever the consumer has heard since.
     """
-    place.create()
-    place.write("order.requests")
-    fails(place)
+    sandbox.create()
+    sandbox.write("order.requests")
+    assert_commit_fails(sandbox)
 
 
-def test_a_batch_of_due_times_alone_is_not_committed_after_a_loss(place: Place) -> None:
-    """It carries a position, though no record was read: the stock library's carries none, and brokers let it pass."""
-    place.create()
-    place.commit()
-    waiting = Running(Facts("order", 1, "d" * 32, 0, {}, {}), None, (Asked("reservation", 1, 1, 0, NOW - 1),))
-    place.write_one("saga.state", b"o", encode(Progress(1, waiting)))
-    fails(place)
+def test_a_timer_only_batch_is_not_committed_after_a_loss(sandbox: Sandbox) -> None:
+    """It commits a position although no record was read; stock quixstreams commits none there, so brokers accept it."""
+    sandbox.create()
+    sandbox.commit()
+    waiting = Running(SagaData("order", 1, "d" * 32, 0, {}, {}), None, (InFlight("reservation", 1, 1, 0, NOW - 1),))
+    sandbox.write_one("saga.state", b"o", encode(Progress(1, waiting)))
+    assert_commit_fails(sandbox)
 
 
-def fails(place: Place) -> None:
-    """A slow member's batch is refused as a whole."""
-    slow = Slow(place)
+def assert_commit_fails(sandbox: Sandbox) -> None:
+    """The commit of a slow member's batch fails, and none of it is visible."""
+    slow = SlowMember(sandbox)
     with pytest.raises(CommitFailed, match=r"generation|member|fenced"):
         slow.commit()
-    at = TopicPartition(place.full("order.requests"), 0)
-    assert slow.owner.consumer.committed([at], LIMIT)[0].offset == 0
-    assert read_committed(place.client, place.start_of("saga.dead-letters")) == []
-    slow.owner.close()
+    at = TopicPartition(sandbox.full("order.requests"), 0)
+    assert slow.member.consumer.committed([at], LIMIT)[0].offset == 0
+    assert read_committed(sandbox.client, sandbox.start_of("saga.dead-letters")) == []
+    slow.member.close()

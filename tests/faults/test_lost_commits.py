@@ -1,4 +1,4 @@
-"""Commits whose outcome nobody tells: the wish, or the answer to it, gets lost between a lane and its coordinator."""
+"""Commits of unknown outcome: an EndTxn request, or its response, is lost between a producer and its coordinator."""
 
 import time
 from collections.abc import Iterator
@@ -6,91 +6,94 @@ from contextlib import contextmanager
 
 import pytest
 
-from app.engine.clients import Clients
-from app.engine.lanes import CommitFailed
+from app.engine.kafka.client_config import ClientConfig
+from app.engine.kafka.transactions import CommitFailed
 from tests.devkafka.support import until
-from tests.engine.owner import Owner, Place
+from tests.engine.group_member import GroupMember
+from tests.engine.sandbox import Sandbox
 from tests.faults.cluster import Cluster
-from tests.faults.commits import clients_of, hand_over, seen
-from tests.faults.frames import Api
-from tests.faults.proxy import CALM, Moment, Trap, Weather
+from tests.faults.commits import clients_of, committed_values, start_commit
+from tests.faults.kafka_protocol import Api
+from tests.faults.proxy import HEALTHY, Link, Moment, Trap
 
 pytestmark = pytest.mark.broker
-SECONDS = 2.0  # that brokers leave a transaction open
+SECONDS = 2.0  # transaction time-out
 
 
 @contextmanager
-def lost(cluster: Cluster, clients: Clients, moment: Moment) -> Iterator[None]:
-    """The next end of a transaction is lost there."""
-    client = str(clients.plain()["client.id"])
-    trap = cluster.network.set(Trap(client, Api.END_TXN, moment, lambda: None))
+def lost(cluster: Cluster, clients: ClientConfig, moment: Moment) -> Iterator[None]:
+    """Loses the next EndTxn request or response of these clients."""
+    client = str(clients.common()["client.id"])
+    trap = cluster.network.add(Trap(client, Api.END_TXN, moment, lambda: None))
     try:
         yield
-        assert trap.sprung.is_set()
+        assert trap.triggered.is_set()
     finally:
-        cluster.network.take_away(trap)
+        cluster.network.remove(trap)
 
 
-@pytest.mark.parametrize("moment", (Moment.ASKED, Moment.ANSWERED))
-def test_a_commit_of_unknown_outcome_ends_the_process_and_is_tried_once(
-    cluster: Cluster, near: Place, owner: Owner, moment: Moment
+@pytest.mark.parametrize("moment", (Moment.REQUEST_RECEIVED, Moment.RESPONSE_RECEIVED))
+def test_a_commit_of_unknown_outcome_stops_the_process_and_is_not_retried(
+    cluster: Cluster, direct: Sandbox, member: GroupMember, moment: Moment
 ) -> None:
-    """The client itself would ask again in a moment; the first wish, if only late, could end a later transaction."""
-    clients = clients_of(near, cluster, SECONDS)
+    """The client itself would soon retry; the first request, if it is only late, could then end a later transaction."""
+    clients = clients_of(direct, cluster, SECONDS)
     with lost(cluster, clients, moment):
-        lane, done = hand_over(near, owner, clients, b"one", 1)
-        with pytest.raises(CommitFailed, match=r"what came of a commit was not known after 1.8 s"):
-            lane.wait()
+        producer, done = start_commit(direct, member, clients, b"one", 1)
+        with pytest.raises(CommitFailed, match=r"the outcome of a commit is unknown after 1.8 s"):
+            producer.wait()
         with pytest.raises(CommitFailed):
-            assert lane.idle
+            assert producer.idle
     assert done == []
-    assert cluster.network.asked(str(clients.plain()["client.id"]), Api.END_TXN) == 1
+    assert cluster.network.requests(str(clients.common()["client.id"]), Api.END_TXN) == 1
 
 
-@pytest.mark.parametrize(("moment", "there"), ((Moment.ASKED, [b"two"]), (Moment.ANSWERED, [b"one", b"two"])))
-def test_the_next_life_finds_out_what_came_of_it(
-    cluster: Cluster, near: Place, owner: Owner, moment: Moment, there: list[bytes]
+@pytest.mark.parametrize(
+    ("moment", "expected"), ((Moment.REQUEST_RECEIVED, [b"two"]), (Moment.RESPONSE_RECEIVED, [b"one", b"two"]))
+)
+def test_the_next_start_resolves_an_unknown_outcome(
+    cluster: Cluster, direct: Sandbox, member: GroupMember, moment: Moment, expected: list[bytes]
 ) -> None:
-    """Opening the lane ends what is open; what was committed, position and all, is seen."""
-    clients = clients_of(near, cluster, SECONDS)
+    """init_transactions ends an open transaction; a committed one is visible, with its position."""
+    clients = clients_of(direct, cluster, SECONDS)
     with lost(cluster, clients, moment):
-        lane, _ = hand_over(near, owner, clients, b"one", 1)
+        producer, _ = start_commit(direct, member, clients, b"one", 1)
         with pytest.raises(CommitFailed):
-            lane.wait()
-        lane.close()
-        del lane._producer  # which ends with the process; it would ask again in a moment
-    again, done = hand_over(near, owner, clients, b"two", 2)
+            producer.wait()
+        producer.close()
+        del producer._producer  # it ends with the process; if alive, it would soon retry
+    again, done = start_commit(direct, member, clients, b"two", 2)
     again.wait()
     again.close()
     assert done == [2]
-    until(lambda: seen(near) == there, f"{len(there)} records")
+    until(lambda: committed_values(direct) == expected, f"{len(expected)} records")
 
 
 @contextmanager
-def coordinator_gone(cluster: Cluster, clients: Clients) -> Iterator[None]:
-    """The group's coordinator dies as the positions come to it, and doesn't come back in the block."""
-    network, client = cluster.network, str(clients.plain()["client.id"])
-    gone = Trap(client, Api.TXN_OFFSET_COMMIT, Moment.ASKED, lambda: network.change(Weather(open=False)))
-    network.set(gone)
+def unreachable_coordinator(cluster: Cluster, clients: ClientConfig) -> Iterator[None]:
+    """The group coordinator becomes unreachable as positions are sent to it, and stays so for the block."""
+    network, client = cluster.network, str(clients.common()["client.id"])
+    gone = Trap(client, Api.TXN_OFFSET_COMMIT, Moment.REQUEST_RECEIVED, lambda: network.change(Link(open=False)))
+    network.add(gone)
     try:
         yield
-        assert gone.sprung.is_set()
+        assert gone.triggered.is_set()
     finally:
-        network.change(CALM)
-        network.take_away(gone)
+        network.change(HEALTHY)
+        network.remove(gone)
 
 
-def test_a_coordinator_that_is_gone_does_not_hold_a_commit_up_for_ever(
-    cluster: Cluster, near: Place, owner: Owner
+def test_a_missing_group_coordinator_does_not_block_a_commit_for_ever(
+    cluster: Cluster, direct: Sandbox, member: GroupMember
 ) -> None:
-    """The client's own limit is not kept there (its issue 5456): it would wait for as long as the broker is away."""
-    clients = clients_of(near, cluster, SECONDS)
-    with coordinator_gone(cluster, clients):
-        lane, done = hand_over(near, owner, clients, b"one", 1)
+    """The client ignores its own time-out there (its issue 5456): it would wait for as long as the broker is down."""
+    clients = clients_of(direct, cluster, SECONDS)
+    with unreachable_coordinator(cluster, clients):
+        producer, done = start_commit(direct, member, clients, b"one", 1)
         begun = time.monotonic()
-        with pytest.raises(CommitFailed, match="what came of a commit was not known"):
-            lane.wait()
+        with pytest.raises(CommitFailed, match="the outcome of a commit is unknown"):
+            producer.wait()
         assert time.monotonic() - begun < SECONDS + 1
         with pytest.raises(CommitFailed):
-            assert lane.idle
+            assert producer.idle
     assert done == []

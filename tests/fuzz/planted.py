@@ -1,23 +1,23 @@
-"""A bug that the fuzzer must find, put into what takes records."""
+"""A planted bug that the fuzzer must find."""
 
-from app.engine.turn import KeyState, Record, Turns
-from app.wire.bad import Bad
-from app.wire.writer import Out
+from app.engine.processor import KeyState, Record, SagaProcessor
+from app.wire.invalid_record import InvalidRecord
+from app.wire.writer import OutputRecord
 
 
-class Careless(Turns):
-    """Fails on a value that is too large, of which no good message tells anything."""
+class ProcessorWithBug(SagaProcessor):
+    """Fails on a value that is too large, which no valid message comes close to."""
 
-    def take(self, topic: str, record: Record, state: KeyState, at_ms: int) -> list[Out]:
-        """All that a record leads to, or an exception."""
+    def on_record(self, topic: str, record: Record, state: KeyState, at_ms: int) -> list[OutputRecord]:
+        """The outputs of the record, or an exception."""
         try:
             self._reader.read(topic, record.key, record.value, record.headers)
-        except Bad as bad:
+        except InvalidRecord as bad:
             if bad.code == "too_large":
                 raise ZeroDivisionError("planted") from bad
-        return super().take(topic, record, state, at_ms)
+        return super().on_record(topic, record, state, at_ms)
 
 
-def turns(careless: bool) -> type[Turns]:  # noqa: FBT001 - a switch of the command line
-    """Those that are tried: the product's own, or with a bug in them."""
-    return Careless if careless else Turns
+def processor_kind(with_bug: bool) -> type[SagaProcessor]:  # noqa: FBT001 - a switch of the command line
+    """The processor under test: the product's own, or one with a bug."""
+    return ProcessorWithBug if with_bug else SagaProcessor

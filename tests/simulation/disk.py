@@ -1,4 +1,4 @@
-"""A stand-in for RocksDB that is quicker to open and can lose its last writes, as a disk without power does."""
+"""A stand-in for RocksDB that opens faster, and can lose its last writes, as a disk without power does."""
 
 import shutil
 from bisect import bisect_left, insort
@@ -8,23 +8,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
-from app.engine import folder as state_folder
-from app.engine import writes
-from tests.simulation.lane import Fuse
+from app.engine.state import rocksdb
+from tests.simulation.producer import CrashCountdown
 
-_LAST = 8  # writes that can be lost
+_MAX_UNDO = 8  # writes that can be lost
 
 
-class Shelf:
-    """What one folder holds: values by key, and the keys in order."""
+class FolderContents:
+    """The contents of one folder: values by key, and the keys in order."""
 
     def __init__(self) -> None:
         self.values: dict[bytes, bytes] = {}
         self.keys: list[bytes] = []
-        self.undo: deque[list[tuple[bytes, bytes | None]]] = deque(maxlen=_LAST)
+        self.undo: deque[list[tuple[bytes, bytes | None]]] = deque(maxlen=_MAX_UNDO)
 
     def put(self, key: bytes, value: bytes | None) -> bytes | None:
-        """Sets or, with None, deletes; returns what was there."""
+        """Sets the value, or with None deletes the key; returns the old value."""
         old = self.values.get(key)
         if value is None:
             if old is not None:
@@ -36,50 +35,45 @@ class Shelf:
             self.values[key] = value
         return old
 
-    def lose(self, writes: int) -> None:
-        """As if the last writes had never been made."""
-        for _ in range(min(writes, len(self.undo))):
+    def lose_writes(self, count: int) -> None:
+        """Undoes the last writes."""
+        for _ in range(min(count, len(self.undo))):
             for key, old in reversed(self.undo.pop()):
                 self.put(key, old)
 
 
-class Disk:
-    """All folders. `fuse`: a pod can die before and after each write."""
+class SimulatedDisk:
+    """All folders of the pods. A pod can crash before and after each write."""
 
-    def __init__(self, fuse: Fuse) -> None:
-        self.fuse = fuse
-        self._shelves: dict[str, Shelf] = {}
+    def __init__(self, countdown: CrashCountdown) -> None:
+        self.countdown = countdown
+        self._folders: dict[str, FolderContents] = {}
 
-    def shelf(self, folder: Path) -> Shelf:
-        """A folder's shelf: the one that was there, unless it was removed."""
+    def contents(self, folder: Path) -> FolderContents:
+        """The contents of a folder; empty if the folder was removed or is new."""
         if not folder.exists():
             folder.mkdir(parents=True)
         if not any(folder.iterdir()):
             (folder / "CURRENT").touch()
-            self._shelves.pop(str(folder), None)
-        return self._shelves.setdefault(str(folder), Shelf())
-
-    def copy(self, folder: Path, to: Path) -> None:
-        """Another folder with the same in it."""
-        there, copied = self.shelf(folder), self.shelf(to)
-        copied.values, copied.keys = dict(there.values), list(there.keys)
+            self._folders.pop(str(folder), None)
+        return self._folders.setdefault(str(folder), FolderContents())
 
     def remove(self, folder: Path) -> None:
-        """All in it is lost."""
+        """Deletes the folder with its contents."""
         shutil.rmtree(folder, ignore_errors=True)
 
     @contextmanager
     def mounted(self) -> Iterator[None]:
-        """Stores are on this disk from now on."""
+        """Within the block, the engine's stores are on this disk."""
 
-        def opened(folder: str, _: object) -> _Opened:
-            return _Opened(self.shelf(Path(folder)), self.fuse)
+        def open_fake(folder: str, _: object) -> _FakeDb:
+            return _FakeDb(self.contents(Path(folder)), self.countdown)
 
-        with patch.object(state_folder, "Rdict", opened), patch.object(writes, "WriteBatch", _Writes):
+        with patch.object(rocksdb, "Rdict", open_fake), patch.object(rocksdb, "WriteBatch", _FakeWriteBatch):
             yield
 
 
-class _Writes:
+class _FakeWriteBatch:
     def __init__(self, **_: object) -> None:
         self.puts: list[tuple[bytes, bytes | None]] = []
         self.ranges: list[tuple[bytes, bytes]] = []
@@ -94,32 +88,32 @@ class _Writes:
         self.ranges.append((start, end))
 
 
-class _Opened:
-    """What the store takes for a database."""
+class _FakeDb:
+    """The interface of a RocksDB handle that the engine's store uses."""
 
-    def __init__(self, shelf: Shelf, fuse: Fuse) -> None:
-        self._shelf = shelf
-        self._fuse = fuse
-        self.get = shelf.values.get
+    def __init__(self, contents: FolderContents, countdown: CrashCountdown) -> None:
+        self._contents = contents
+        self._countdown = countdown
+        self.get = contents.values.get
 
-    def write(self, batch: _Writes, _: object) -> None:
-        self._fuse.burn()
-        shelf = self._shelf
-        undo = [(key, shelf.put(key, value)) for key, value in batch.puts]
-        for start, end in batch.ranges:  # the store writes them last, so the order among all is kept
-            doomed = shelf.keys[bisect_left(shelf.keys, start) : bisect_left(shelf.keys, end)]
-            undo += [(key, shelf.put(key, None)) for key in doomed]
-        shelf.undo.append(undo)
-        self._fuse.burn()
+    def write(self, batch: _FakeWriteBatch, _: object) -> None:
+        self._countdown.tick()
+        contents = self._contents
+        undo = [(key, contents.put(key, value)) for key, value in batch.puts]
+        for start, end in batch.ranges:  # the store deletes ranges last, so their order among all writes is kept
+            deleted = contents.keys[bisect_left(contents.keys, start) : bisect_left(contents.keys, end)]
+            undo += [(key, contents.put(key, None)) for key in deleted]
+        contents.undo.append(undo)
+        self._countdown.tick()
 
-    def iter(self) -> "_Keys":
-        return _Keys(self._shelf.keys)
+    def iter(self) -> "_FakeIterator":
+        return _FakeIterator(self._contents.keys)
 
     def close(self) -> None:
         pass
 
 
-class _Keys:
+class _FakeIterator:
     def __init__(self, keys: list[bytes]) -> None:
         self._keys = keys
         self._at = 0

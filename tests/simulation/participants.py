@@ -1,4 +1,4 @@
-"""Participants that keep the contract, and misbehave within it."""
+"""Simulated participants, which keep the contract and misbehave within it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,131 +8,135 @@ from typing import Any
 import orjson
 
 from app.saga.definition import Step
-from app.wire.writer import Out
-from tests.simulation.kafka import Kafka, Message
-from tests.simulation.plan import Whims
+from app.wire.writer import OutputRecord
+from tests.simulation.kafka import Message, SimulatedKafka
+from tests.simulation.plan import ParticipantFaults
 
-Send = Callable[[int, Out], None]
-"""Sends a record after so many ms."""
+Send = Callable[[int, OutputRecord], None]
+"""(delay in ms, record) -> None."""
 
 Reply = tuple[str, bytes]
-_SLOW = 3  # times the time-out, at most
+_SLOW_TIMEOUTS = 3  # the delay of a slow reply, at most
 
 
 @dataclass(slots=True)
-class Book:
-    """What a participant did for one order: what it was asked to do, and whether that still stands."""
+class StepEffect:
+    """What a participant did for one order: the command's value, and whether it is not undone."""
 
-    asked: dict[str, Any]
-    stands: bool = True
+    command: dict[str, Any]
+    in_effect: bool = True
 
 
 @dataclass(slots=True)
-class _Asked:
-    order: str
-    command: str
-    effect: str
+class _Command:
+    order_id: str
+    id: str
+    effect_key: str
     message: Message
 
 
 class Participant:
-    """Does each effect at most once; answers every copy of a command alike; refuses a do that comes after its undo."""
+    """Does each effect at most once, replies the same to each copy of a command, and refuses a do after its undo."""
 
-    def __init__(self, step: Step, kafka: Kafka, chance: Random, send: Send) -> None:
+    def __init__(self, step: Step, kafka: SimulatedKafka, rng: Random, send: Send) -> None:
         self.step = step
-        self.books: dict[str, Book] = {}
+        self.effects: dict[str, StepEffect] = {}
         self._kafka = kafka
-        self._chance = chance
+        self._rng = rng
         self._send = send
         self._read = dict.fromkeys(range(kafka.partitions), 0)
         self._logs = [kafka.logs[kafka.topics.full(step.commands_topic), at] for at in self._read]
-        self._final: dict[str, Reply] = {}
+        self._final_replies: dict[str, Reply] = {}
         self._failures: dict[str, Reply] = {}
-        self._sent = 0
+        self._replies_sent = 0
 
     @property
-    def behind(self) -> bool:
-        """Whether there are commands that it has not read."""
+    def has_unread(self) -> bool:
+        """Whether there are unread commands."""
         return any(self._read[log.partition] < len(log.records) for log in self._logs)
 
-    def serve(self, whims: Whims) -> None:
-        """Reads all that is there."""
+    def serve(self, faults: ParticipantFaults) -> None:
+        """Reads all unread commands, and schedules the replies."""
         for log in self._logs:
             start = self._read[log.partition]
             if start < len(log.records):
                 self._read[log.partition] = len(log.records)
                 for message in log.records[start:]:
                     if message is not None:
-                        self._take(message, whims)
+                        self._receive(message, faults)
 
-    def _take(self, message: Message, whims: Whims) -> None:
-        luck = self._chance.random
-        if luck() < whims.drop:
+    def _receive(self, message: Message, faults: ParticipantFaults) -> None:
+        roll = self._rng.random
+        if roll() < faults.drop_command:
             return
         headers = dict(message.headers() or ())
-        command, effect = _text(headers["ce_id"]), _text(headers["ce_idempotencykey"])
-        asked = _Asked(_text(message.key()), command, effect, message)
-        reply = self._reply(asked, self._answer(asked, whims))
-        for _ in range(0 if luck() < whims.lose else 1 + (luck() < whims.duplicate) + (luck() < whims.duplicate / 3)):
-            self._send(self._latency(whims), reply)
+        id, effect_key = _text(headers["ce_id"]), _text(headers["ce_idempotencykey"])
+        command = _Command(_text(message.key()), id, effect_key, message)
+        record = self._record(command, self._reply_to(command, faults))
+        share = faults.duplicate_reply
+        copies = 0 if roll() < faults.lose_reply else 1 + (roll() < share) + (roll() < share / 3)
+        for _ in range(copies):
+            self._send(self._delay(faults), record)
 
-    def _answer(self, asked: "_Asked", whims: Whims) -> Reply:
-        found = self._failures.get(asked.command) or self._final.get(asked.effect)
+    def _reply_to(self, command: _Command, faults: ParticipantFaults) -> Reply:
+        found = self._failures.get(command.id) or self._final_replies.get(command.effect_key)
         if found is not None:
             return found
-        luck = self._chance.random()
-        if luck < whims.fail + whims.fail_for_good:
-            again = luck < whims.fail
-            if self._chance.random() < 0.3:  # it fails when the work was done already
-                self._settle(asked, whims)
-            value = {"order_id": asked.order, "reason": "out of order", "retryable": again}
-            self._failures[asked.command] = self.step.failed, orjson.dumps(value)
-            return self._failures[asked.command]
-        return self._settle(asked, whims)
+        roll = self._rng.random()
+        if roll < faults.fail + faults.fail_permanently:
+            retryable = roll < faults.fail
+            if self._rng.random() < 0.3:  # fails after the work was done
+                self._execute(command, faults)
+            value = {"order_id": command.order_id, "reason": "out of order", "retryable": retryable}
+            self._failures[command.id] = self.step.failed, orjson.dumps(value)
+            return self._failures[command.id]
+        return self._execute(command, faults)
 
-    def _settle(self, asked: "_Asked", whims: Whims) -> Reply:
-        """The first and last answer to an effect."""
-        back = asked.effect.endswith(":undo")
-        reply = self._final[asked.effect] = self._undo(asked.order) if back else self._do(asked, whims)
+    def _execute(self, command: _Command, faults: ParticipantFaults) -> Reply:
+        """Executes an effect for the first and only time; returns its final reply."""
+        is_undo = command.effect_key.endswith(":undo")
+        reply = self._undo(command.order_id) if is_undo else self._do(command, faults)
+        self._final_replies[command.effect_key] = reply
         return reply
 
     def _undo(self, order: str) -> Reply:
-        book = self.books.get(order)
-        if book is not None:
-            book.stands = False
+        effect = self.effects.get(order)
+        if effect is not None:
+            effect.in_effect = False
         return self.step.undone or "", b'{"order_id":"%b"}' % order.encode()
 
-    def _do(self, asked: "_Asked", whims: Whims) -> Reply:
-        refused, order = self.step.refused, asked.order
-        undone = f"{asked.effect.removesuffix(':do')}:undo" in self._final
-        if refused is not None and (undone or self._chance.random() < whims.refuse):
+    def _do(self, command: _Command, faults: ParticipantFaults) -> Reply:
+        refused, order = self.step.refused, command.order_id
+        undone = f"{command.effect_key.removesuffix(':do')}:undo" in self._final_replies
+        if refused is not None and (undone or self._rng.random() < faults.refuse):
             return refused, orjson.dumps({"order_id": order, "reason": "undone before" if undone else "not possible"})
-        self.books[order] = Book(orjson.loads(asked.message.value() or b""))
+        self.effects[order] = StepEffect(orjson.loads(command.message.value() or b""))
         return self.step.succeeded, orjson.dumps({"order_id": order, self.step.result: f"{self.step.name}-{order}"})
 
-    def _reply(self, asked: "_Asked", reply: Reply) -> Out:
-        """The reply as a record; one in fifty has all of the envelope in its value."""
+    def _record(self, command: _Command, reply: Reply) -> OutputRecord:
+        """The reply as a record; every fiftieth is a structured CloudEvent."""
         type, value = reply
-        self._sent += 1
-        id, key, partition = f"{self.step.name}-{self._sent}", asked.message.key(), asked.message.partition()
-        if self._sent % 50 == 0:
-            whole = {"specversion": "1.0", "id": id, "type": type, "causationid": asked.command}
-            whole["data"] = orjson.loads(value)
+        self._replies_sent += 1
+        id = f"{self.step.name}-{self._replies_sent}"
+        key, partition = command.message.key(), command.message.partition()
+        if self._replies_sent % 50 == 0:
+            structured = {"specversion": "1.0", "id": id, "type": type, "causationid": command.id}
+            structured["data"] = orjson.loads(value)
             headers = [("content-type", b"application/cloudevents+json")]
-            return Out(self.step.replies_topic, key, orjson.dumps(whole), headers, partition)
+            return OutputRecord(self.step.replies_topic, key, orjson.dumps(structured), headers, partition)
         headers = [
             ("ce_specversion", b"1.0"),
             ("ce_id", id.encode()),
             ("ce_type", type.encode()),
-            ("ce_causationid", asked.command.encode()),
+            ("ce_causationid", command.id.encode()),
             ("content-type", b"application/json"),
         ]
-        return Out(self.step.replies_topic, key, value, headers, partition)
+        return OutputRecord(self.step.replies_topic, key, value, headers, partition)
 
-    def _latency(self, whims: Whims) -> int:
-        if self._chance.random() < whims.slow:
-            return self._chance.randrange(_SLOW * self.step.do.timeout_ms)
-        return int(whims.latency_ms * (0.2 + 2 * self._chance.random()))
+    def _delay(self, faults: ParticipantFaults) -> int:
+        if self._rng.random() < faults.slow_reply:
+            return self._rng.randrange(_SLOW_TIMEOUTS * self.step.do.timeout_ms)
+        return int(faults.latency_ms * (0.2 + 2 * self._rng.random()))
 
 
 def _text(value: bytes | None) -> str:

@@ -1,4 +1,4 @@
-"""A pod: the engine's own loop, duties, batches and stores, between clients of the simulated Kafka."""
+"""A pod: the engine's own loop, batches, wakeups and stores, between simulated clients."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,184 +12,205 @@ from unittest.mock import patch
 from confluent_kafka import Consumer, TopicPartition
 from quixstreams import message_context
 
-from app.engine import horizon as engine_horizon
-from app.engine import loop as engine_loop
-from app.engine.batch import BatchContext
-from app.engine.clock import SteadyClock
-from app.engine.horizon import Horizon
-from app.engine.loop import Executor, Loop
-from app.engine.offsets import NONE_COMMITTED, starts
-from app.engine.restore import Restore
-from app.engine.store import PartitionStore
-from app.engine.turn import Record, Turns
-from app.wire.topics import EVENTS
+from app.engine.assignment import read_frontier as engine_frontier
+from app.engine.assignment.partition_task import PartitionTask
+from app.engine.assignment.read_frontier import EndOffsetRequests
+from app.engine.assignment.start_offsets import NONE_COMMITTED, start_positions
+from app.engine.processor import Record, SagaProcessor
+from app.engine.runtime import loop as engine_loop
+from app.engine.runtime.batch import BatchContext
+from app.engine.runtime.clock import SteadyClock
+from app.engine.runtime.loop import Executor, Loop
+from app.engine.runtime.wakeups import Wakeups
+from app.engine.state.changelog_reader import ChangelogReader
+from app.engine.state.store import PartitionStore
+from app.wire.topics import EVENTS, TopicPartitionKey
 from app.wire.writer import Origin
-from tests.simulation.kafka import Changelog, Kafka, Life, Reader
-from tests.simulation.lane import Fuse, Lane
+from tests.simulation.kafka import ChangelogConsumer, Incarnation, SimulatedConsumer, SimulatedKafka
 from tests.simulation.plan import CHANGELOG_ID, Plan
+from tests.simulation.producer import CrashCountdown, SimulatedProducer
 
-_PATIENCE = 60.0  # seconds of real time, for what is there at once
-_LANES = 4
+_PATIENCE = 60.0  # seconds of real time; in a simulation everything is there at once
+_PRODUCERS = 4
 
 
 @dataclass(slots=True)
-class Time:
-    """The true time, and how far all clocks have been put forward since (ms)."""
+class VirtualTime:
+    """The true time (ms), and by how much all wall clocks have jumped since (ms)."""
 
     now_ms: int
     jumped_ms: int = 0
 
     def now(self) -> int:
-        """The true time, which goes on whatever clocks say."""
+        """The true time, which clock jumps do not change."""
         return self.now_ms
 
     @contextmanager
-    def ruling(self) -> Iterator[None]:
-        """The engine's loop knows no other time; nor does it tidy up the memory of this process."""
-        told = SimpleNamespace(monotonic=lambda: self.now_ms / 1000)
-        idle = SimpleNamespace(collect=lambda *_: 0)
-        with patch.object(engine_loop, "time", told), patch.object(engine_loop, "gc", idle):
+    def installed(self) -> Iterator[None]:
+        """Gives the engine's loop this time, and no garbage collector."""
+        clock = SimpleNamespace(monotonic=lambda: self.now_ms / 1000)
+        collector = SimpleNamespace(collect=lambda *_: 0)
+        with patch.object(engine_loop, "time", clock), patch.object(engine_loop, "gc", collector):
             yield
 
 
-class Owner:
-    """Owns all partitions: what the engine's loop must know of who owns what."""
+class SimulatedPartitions:
+    """Stands in for the engine's AssignedPartitions: one pod owns all partitions, from its start to its end."""
 
-    def __init__(self, kafka: Kafka, plan: Plan, folder: Path, chance: Random) -> None:
+    def __init__(self, kafka: SimulatedKafka, plan: Plan, folder: Path, rng: Random) -> None:
         numbers = range(kafka.partitions)
-        limits = kafka.bounds()
-        committed = {place: kafka.committed.get(place, NONE_COMMITTED) for place in kafka.inputs}
+        bounds = kafka.bounds()
+        committed = {tp: kafka.committed.get(tp, NONE_COMMITTED) for tp in kafka.inputs}
         self.epoch = 1
         self.group = None
-        self.mark = ""
+        self.commit_metadata = ""
         events = kafka.topics.full(EVENTS)
 
-        def decided(number: int) -> bool:
+        def has_events(number: int) -> bool:
             return any(True for _ in kafka.logs[events, number].read())
 
-        self.positions = starts(committed, limits, kafka.changelog, events, decided)
-        kafka.committed.update(self.positions)
-        self.stores = {
-            number: PartitionStore(folder / str(number), CHANGELOG_ID, 1_000 * plan.cached, plan.limit)
+        self.start = start_positions(committed, bounds, kafka.changelog, events, has_events)
+        kafka.committed.update(self.start)
+        self.tasks = {
+            number: PartitionTask(
+                number,
+                PartitionStore(folder / str(number), CHANGELOG_ID, 1_000 * plan.cached_sagas, plan.step_limit),
+                {topic: offset for (topic, at), offset in self.start.items() if at == number},
+            )
             for number in numbers
         }
-        ends = {number: limits[kafka.changelog, number] for number in numbers}
+        ends = {number: bounds[kafka.changelog, number] for number in numbers}
         for number, store in self.stores.items():
             if store.offset > ends[number][1]:
                 raise AssertionError(f"the store of partition {number} is ahead of the changelog")
-        self._restore: _Restoring | None = _Restoring(kafka, self.stores, ends, chance)
+        self._restore: _SimulatedChangelogReader | None = _SimulatedChangelogReader(kafka, self.stores, ends, rng)
+
+    @property
+    def stores(self) -> dict[int, PartitionStore]:
+        """The store of each partition."""
+        return {number: task.store for number, task in self.tasks.items()}
+
+    def inputs(self) -> list[TopicPartitionKey]:
+        """All input partitions."""
+        return list(self.start)
 
     @property
     def restoring(self) -> bool:
         """Whether nothing may be read yet."""
         return self._restore is not None
 
-    def go_on_restoring(self) -> None:
-        """One chunk more."""
+    def continue_restore(self) -> None:
+        """Restores one chunk more."""
         if self._restore is not None and self._restore.step():
             self._restore = None
 
 
-class _Restoring(Restore):
-    """The engine's restoring, with a reader of the simulated changelog."""
+class _SimulatedChangelogReader(ChangelogReader):
+    """The engine's changelog reader, on a simulated consumer."""
 
     def __init__(
-        self, kafka: Kafka, stores: dict[int, PartitionStore], ends: dict[int, tuple[int, int]], chance: Random
+        self, kafka: SimulatedKafka, stores: dict[int, PartitionStore], ends: dict[int, tuple[int, int]], rng: Random
     ) -> None:
         self._kafka = kafka
-        self._chance = chance
+        self._rng = rng
         super().__init__({}, kafka.changelog, stores, ends, _PATIENCE)
 
     def _reader(self, _: dict[str, Any], __: dict[int, tuple[int, int]]) -> Consumer:
-        at = {(self._kafka.changelog, number): self._stores[number].offset for number in sorted(self._open)}
-        return cast("Consumer", Changelog(self._kafka, at, self._chance, (10, 10_000)))
+        at = {(self._kafka.changelog, number): self._stores[number].offset for number in sorted(self._unfinished)}
+        return cast("Consumer", ChangelogConsumer(self._kafka, at, self._rng, (10, 10_000)))
 
 
-class _Admin:
-    """Says where partitions end; an answer may take some turns."""
+class _SimulatedAdmin:
+    """An admin client that only gives end offsets; its answers may take some polls."""
 
-    def __init__(self, kafka: Kafka, chance: Random) -> None:
+    def __init__(self, kafka: SimulatedKafka, rng: Random) -> None:
         self._kafka = kafka
-        self._chance = chance
+        self._rng = rng
 
-    def list_offsets(self, asked: Mapping[TopicPartition, Any], **_: Any) -> dict[TopicPartition, "_Answer"]:
-        """Where they end now."""
+    def list_offsets(self, asked: Mapping[TopicPartition, Any], **_: Any) -> dict[TopicPartition, "_OffsetFuture"]:
+        """The ends at the time of the request."""
         logs = self._kafka.logs
-        return {at: _Answer(len(logs[at.topic, at.partition].records), self._chance) for at in asked}
+        return {at: _OffsetFuture(len(logs[at.topic, at.partition].records), self._rng) for at in asked}
 
 
-class _Answer:
-    __slots__ = ("_chance", "offset")
+class _OffsetFuture:
+    __slots__ = ("_rng", "offset")
 
-    def __init__(self, offset: int, chance: Random) -> None:
+    def __init__(self, offset: int, rng: Random) -> None:
         self.offset = offset
-        self._chance = chance
+        self._rng = rng
 
     def done(self) -> bool:
-        return self._chance.random() < 0.9
+        return self._rng.random() < 0.9
 
-    def result(self) -> "_Answer":
+    def result(self) -> "_OffsetFuture":
         return self
 
 
-class Pod:
-    """One life of a pod, from taking over all partitions to its end."""
+class SimulatedPod:
+    """One run of a pod's process, from the takeover of all partitions to its end."""
 
     def __init__(
-        self, kafka: Kafka, plan: Plan, folder: Path, life: Life, time: Time, fuse: Fuse, chance: Random
+        self,
+        kafka: SimulatedKafka,
+        plan: Plan,
+        folder: Path,
+        incarnation: Incarnation,
+        time: VirtualTime,
+        countdown: CrashCountdown,
+        rng: Random,
     ) -> None:
-        self.life = life
+        self.incarnation = incarnation
         self.folder = folder
         self.clock = SteadyClock(
-            lambda: (time.now_ms + time.jumped_ms + life.skew_ms) * 1_000_000, lambda: time.now_ms * 1_000_000
+            lambda: (time.now_ms + time.jumped_ms + incarnation.skew_ms) * 1_000_000, lambda: time.now_ms * 1_000_000
         )
-        self.owner = Owner(kafka, plan, folder, chance)
-        self._reader = Reader(kafka, self.owner.positions, chance, plan.fetch)
-        self._lanes = [Lane(kafka, life, fuse, chance) for _ in range(_LANES)]
-        turns = Turns(plan.versions, kafka.partitions)
+        self.assigned = SimulatedPartitions(kafka, plan, folder, rng)
+        self._consumer = SimulatedConsumer(kafka, self.assigned.start, rng, plan.fetch_sizes)
+        self._producers = [SimulatedProducer(kafka, incarnation, countdown, rng) for _ in range(_PRODUCERS)]
+        processor = SagaProcessor(plan.versions, kafka.partitions)
         context = BatchContext(kafka.topics.full, kafka.changelog)
         self._executors = {
-            kafka.topics.full(topic): _executor(topic.name, turns, context) for topic in kafka.topics.inputs
+            kafka.topics.full(topic): _executor(topic.name, processor, context) for topic in kafka.topics.inputs
         }
         self._loop = Loop(
-            cast("Any", self._reader),
-            cast("Any", self.owner),
-            cast("Any", self._lanes),
+            cast("Any", self._consumer),
+            cast("Any", self.assigned),
+            cast("Any", self._producers),
             context,
-            turns,
+            Wakeups(cast("Any", self.assigned), _end_offsets(kafka, rng), processor.on_timer, processor.on_capacity),
             self.clock,
-            _horizon(kafka, chance),
-            plan.batch,
+            plan.batch_records,
         )
 
     @property
     def stores(self) -> dict[int, PartitionStore]:
-        """The state of each partition."""
-        return self.owner.stores
+        """The store of each partition."""
+        return self.assigned.stores
 
     @property
     def idle(self) -> bool:
-        """Whether it has nothing to do until something comes, or the time does."""
+        """Whether it has nothing to do before a record comes or a time is reached."""
         loop = self._loop
-        return not (self.owner.restoring or loop._held or loop._inbox.waiting or self._reader.behind)
+        return not (self.assigned.restoring or loop._committing or loop._inbox.waiting or self._consumer.has_unread)
 
-    def turn(self) -> None:
-        """One turn of the loop."""
-        self._loop.turn(self._executors)
+    def run_once(self) -> None:
+        """Runs the engine's loop once."""
+        self._loop.run_once(self._executors)
 
     def next_ms(self) -> int:
-        """In how many ms it has something to do, if nothing comes."""
-        return max(0, (self._loop._duties.next_ms() or 0) - self.clock())
+        """In how many ms the engine wakes up, if no record comes."""
+        return max(0, (self._loop._wakeups.next_ms() or 0) - self.clock())
 
-    def leave(self) -> None:
-        """Ends as a pod does that is told to."""
-        self._loop.finish()
+    def stop(self) -> None:
+        """Ends as the engine does when it is told to stop."""
+        self._loop.drain()
         self._close()
 
-    def die(self) -> None:
-        """Ends in the middle of whatever it was doing."""
-        for lane in self._lanes:
-            lane.abandon()
+    def crash(self) -> None:
+        """Ends at once; the producers' transactions are left to the brokers."""
+        for producer in self._producers:
+            producer.crash()
         self._close()
 
     def _close(self) -> None:
@@ -197,20 +218,20 @@ class Pod:
             store.close()
 
 
-def _horizon(kafka: Kafka, chance: Random) -> Horizon:
-    """The engine's horizon, which asks the simulated brokers."""
-    with patch.object(engine_horizon, "AdminClient", lambda _: _Admin(kafka, chance)):
-        return Horizon({}, _PATIENCE)
+def _end_offsets(kafka: SimulatedKafka, rng: Random) -> EndOffsetRequests:
+    """The engine's end offset requests, to the simulated brokers."""
+    with patch.object(engine_frontier, "AdminClient", lambda _: _SimulatedAdmin(kafka, rng)):
+        return EndOffsetRequests({}, _PATIENCE)
 
 
-def _executor(topic: str, turns: Turns, context: BatchContext) -> Executor:
-    """What the topology does with each record of a topic."""
+def _executor(topic: str, processor: SagaProcessor, context: BatchContext) -> Executor:
+    """What the topology does with a record of this topic."""
 
     def run(value: Any, key: Any, timestamp: int, headers: Any) -> None:
         at = message_context()
         record = Record(Origin(at.topic, at.partition, at.offset, timestamp), key, value, headers)
         state = context.state(key)
-        for out in turns.take(topic, record, state, context.now_ms):
+        for out in processor.on_record(topic, record, state, context.now_ms):
             context.send(out)
 
     return run

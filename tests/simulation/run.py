@@ -1,4 +1,4 @@
-"""Runs a world, and says how to run it again when something in it must not be."""
+"""Runs and judges a world, and reports how to run it again if an invariant is broken."""
 
 import gc
 import logging
@@ -19,7 +19,7 @@ _SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What came of a world, in figures, and what must not have come of it."""
+    """The outcome of a world in numbers, and the violated invariants."""
 
     plan: Plan
     sagas: int
@@ -31,41 +31,41 @@ class Verdict:
     stories: tuple[str, ...]
 
     @property
-    def laws(self) -> set[str]:
-        """The laws that were broken."""
-        return {violation.law for violation in self.violations}
+    def invariants(self) -> set[str]:
+        """The invariants that were violated."""
+        return {violation.invariant for violation in self.violations}
 
-    def says(self) -> str:
-        """What is wrong, and the command that shows it again."""
+    def report(self) -> str:
+        """The first violations, and the command that repeats the world."""
         plan = self.plan
         lines = [str(violation) for violation in self.violations[:_SHOWN]]
-        lines.append(f"{len(self.violations)} violations in this world: {plan.says()}")
+        lines.append(f"{len(self.violations)} violations in this world: {plan.summary()}")
         lines.append(f"again: python -m tests.simulation --seed {plan.seed} --sagas {plan.sagas} --story")
         return "\n".join(lines)
 
 
 def run(seed: int, sagas: int, plan: Plan | None = None) -> Verdict:
-    """The world of a seed, lived and judged."""
-    with undisturbed(), world(plan or draw(seed, sagas)) as lived:
+    """Runs and judges the world of a seed."""
+    with without_logging_and_gc(), world(plan or draw(seed, sagas)) as finished:
         try:
-            lived.live()
-        except Exception:  # noqa: BLE001 - whatever it is, the seed must be said
-            lived.problems.append(Violation("engine", None, format_exc(limit=-3)))
-        return _verdict(lived, *judge(lived))
+            finished.run()
+        except Exception:  # noqa: BLE001 - whatever the error is, the report must have the seed
+            finished.violations.append(Violation("engine", None, format_exc(limit=-3)))
+        return _verdict(finished, *judge(finished))
 
 
 def digest(plan: Plan) -> str:
-    """The same for the same world, on whatever machine."""
-    with undisturbed(), world(plan) as lived:
-        lived.live()
-        return lived.digest()
+    """Runs a world; returns the digest of its records, which is the same on any machine."""
+    with without_logging_and_gc(), world(plan) as finished:
+        finished.run()
+        return finished.digest()
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
-    """Clocks jump and disks are lost on purpose: nobody need be warned. And next to nothing here is part of a cycle."""
+def without_logging_and_gc() -> Iterator[None]:
+    """For a world: its clock jumps and lost disks need no log lines, and hardly an object here is part of a cycle."""
     logging.disable()
-    gc.collect()  # what a world before left: by itself the collector would let gigabytes gather
+    gc.collect()  # what a former world left behind: the automatic collector would let gigabytes accumulate
     gc.disable()
     try:
         yield
@@ -74,15 +74,15 @@ def undisturbed() -> Iterator[None]:
         logging.disable(logging.NOTSET)
 
 
-def _verdict(lived: World, history: History, violations: list[Violation]) -> Verdict:
+def _verdict(finished: World, history: History, violations: list[Violation]) -> Verdict:
     names = list(dict.fromkeys(violation.saga for violation in violations if violation.saga))
     return Verdict(
-        lived.plan,
-        len(history.tales),
+        finished.plan,
+        len(history.orders),
         history.decisions,
-        len(lived.kafka.commits),
-        lived.crashes,
-        lived.ticks,
+        len(finished.kafka.commits),
+        finished.crashes,
+        finished.ticks,
         tuple(violations),
-        tuple(story(lived.kafka, name) for name in names[:2]),
+        tuple(story(finished.kafka, name) for name in names[:2]),
     )

@@ -1,4 +1,4 @@
-"""One world: what happens next, until nothing more does. All chance comes from its seed."""
+"""One simulated world: decides what happens next. Every random choice comes from its seed."""
 
 import tempfile
 from collections.abc import Iterator
@@ -12,228 +12,229 @@ from app.saga.definition import DAY_MS
 from app.saga.messages import Retry
 from app.wire.partition import partition_of
 from app.wire.topics import Topics
-from app.wire.writer import Out
-from tests.simulation.disk import Disk
+from app.wire.writer import OutputRecord
+from tests.simulation.disk import SimulatedDisk
 from tests.simulation.judge.history import Takeovers
-from tests.simulation.judge.stores import inspect, queues
+from tests.simulation.judge.stores import check_store, tickets_by_step
 from tests.simulation.judge.verdict import listed
 from tests.simulation.judge.violation import Violation
-from tests.simulation.kafka import Kafka, Life
-from tests.simulation.lane import Crash, Fuse
+from tests.simulation.kafka import Incarnation, SimulatedKafka
 from tests.simulation.participants import Participant
-from tests.simulation.people import Operators, Shops, wish
-from tests.simulation.plan import START_MS, Outage, People, Plan, Whims
-from tests.simulation.pod import Pod, Time
+from tests.simulation.plan import START_MS, Outage, ParticipantFaults, Plan, Workload
+from tests.simulation.pod import SimulatedPod, VirtualTime
+from tests.simulation.producer import Crash, CrashCountdown
+from tests.simulation.workload import Operators, Shops, operation_record
 
-_LONG_MS = 10 * DAY_MS  # until the last one is forgotten, whatever clocks say
-_MOST_TICKS = 300  # for each saga
-_MOST_CRASHES = 30
-_RESTARTS_INSPECTED = 0.2
-_WELL = Whims()
-_QUIET = People()
+_AFTER_ALL_RETENTION_MS = 10 * DAY_MS  # longer than any retention, whatever the clocks say
+_MAX_TICKS_PER_SAGA = 300
+_MAX_CRASHES = 30
+_SHARE_OF_CRASHES_CHECKED = 0.2
+_NO_FAULTS = ParticipantFaults()
+_NO_OPERATIONS = Workload()
 
 
 class World:
-    """Kafka, people, participants, and one pod after the other."""
+    """A simulated Kafka with shops, operators and participants, and one pod after the other."""
 
     def __init__(self, plan: Plan, folder: Path) -> None:
         self.plan = plan
-        self.chance = Random(plan.seed)
-        self.time = Time(START_MS)
-        self.fuse = Fuse()
-        self.disk = Disk(self.fuse)
-        self.kafka = Kafka(Topics(plan.versions, "sim."), plan.partitions, self.time.now)
-        self.participants = [Participant(step, self.kafka, self.chance, self._later) for step in plan.versions.steps]
-        self.shops = Shops(plan, self.chance)
+        self.rng = Random(plan.seed)
+        self.time = VirtualTime(START_MS)
+        self.countdown = CrashCountdown()
+        self.disk = SimulatedDisk(self.countdown)
+        self.kafka = SimulatedKafka(Topics(plan.versions, "sim."), plan.partitions, self.time.now)
+        self.participants = [Participant(step, self.kafka, self.rng, self._schedule) for step in plan.versions.steps]
+        self.shops = Shops(plan, self.rng)
         self.takeovers: Takeovers = []
-        self.ticks = self.lives = self.crashes = 0
-        self.problems: list[Violation] = []
-        self._operators = Operators(self.kafka, self.chance)
+        self.ticks = self.incarnations = self.crashes = 0
+        self.violations: list[Violation] = []
+        self._operators = Operators(self.kafka, self.rng)
         self._folders = [folder / "one", folder / "two"]
-        self._plans: list[tuple[int, int, Out]] = []
-        self._planned = 0
-        self._calm = False
-        self._back_ms = START_MS  # when the next pod comes
-        self._pod: Pod | None = None
+        self._scheduled: list[tuple[int, int, OutputRecord]] = []
+        self._scheduled_count = 0
+        self._healed = False
+        self._next_pod_ms = START_MS
+        self._pod: SimulatedPod | None = None
 
-    def live(self) -> None:
-        """Everything that happens, until all is at rest."""
-        self._plans = [(START_MS + after, n, out) for n, (after, out) in enumerate(self.shops.plans())]
-        self._planned = len(self._plans)
-        heapify(self._plans)
-        self._until_rest()
+    def run(self) -> None:
+        """Runs the whole plan, with faults and then without, and checks the stores at the end."""
+        self._scheduled = [(START_MS + delay, n, out) for n, (delay, out) in enumerate(self.shops.schedule())]
+        self._scheduled_count = len(self._scheduled)
+        heapify(self._scheduled)
+        self._run_until_idle()
         self._heal()
-        self._until_rest()
-        if self.plan.healed:
-            self._see_to_all()
-            self._until_rest()
-        if self.plan.short:
-            self.time.now_ms += _LONG_MS
-            self._until_rest()
-        self._end()
+        self._run_until_idle()
+        if self.plan.retry_stuck_at_end:
+            self._retry_all_stuck()
+            self._run_until_idle()
+        if self.plan.short_retention:
+            self.time.now_ms += _AFTER_ALL_RETENTION_MS
+            self._run_until_idle()
+        self._finish()
 
     def digest(self) -> str:
-        """The same for the same world."""
-        told = blake2b(digest_size=16)
-        for place, log in self.kafka.logs.items():
+        """A digest of all records; equal for equal worlds."""
+        digest = blake2b(digest_size=16)
+        for tp, log in self.kafka.logs.items():
             for message in log.read():
-                told.update(repr((place, message.offset(), message.key(), message.value(), message.at_ms)).encode())
-        return told.hexdigest()
+                digest.update(repr((tp, message.offset(), message.key(), message.value(), message.at_ms)).encode())
+        return digest.hexdigest()
 
-    # what happens next
+    # the next tick
 
-    def _until_rest(self) -> None:
-        """Ticks until all is at rest, or it is clear that this will never be."""
-        while self.ticks < _MOST_TICKS * self.plan.sagas + 10_000:
+    def _run_until_idle(self) -> None:
+        """Ticks until everything is idle; adds a violation if that does not happen in time."""
+        while self.ticks < _MAX_TICKS_PER_SAGA * self.plan.sagas + 10_000:
             self.ticks += 1
-            if not self._plans and self._at_rest():
+            if not self._scheduled and self._is_idle():
                 return
-            self._pass_time()
-            self._deliver()
-            self._serve()
-            self._run()
-        self.problems.append(Violation("rest", None, f"after {self.ticks} ticks the world is not at rest"))
+            self._advance_time()
+            self._deliver_scheduled()
+            self._run_participants()
+            self._run_pod()
+        self.violations.append(Violation("idle", None, f"after {self.ticks} ticks the world is not idle"))
 
-    def _pass_time(self) -> None:
-        """On to the next thing, and sometimes somewhat beyond it."""
-        pod, now, away = self._pod, self.time.now_ms, self._away()
-        served = not any(one.behind and one.step.name not in away for one in self.participants)
-        if not served or (pod is not None and not pod.idle):
+    def _advance_time(self) -> None:
+        """Goes to the next event, and sometimes a little beyond it."""
+        pod, now, outages = self._pod, self.time.now_ms, self._current_outages()
+        served = [participant for participant in self.participants if participant.step.name not in outages]
+        if any(participant.has_unread for participant in served) or (pod is not None and not pod.idle):
             self.time.now_ms += 1
             return
-        wait = pod.next_ms() if pod is not None else self._back_ms - now
-        waits = [wait, *(end_ms - now for end_ms in away.values())]
-        if self._plans:
-            waits.append(self._plans[0][0] - now)
-        self.time.now_ms += max(1, min(waits)) + self.chance.choice(self.plan.tick_ms)
-        if not self._calm and self.chance.random() < self.plan.hardship.jump:
-            self.time.jumped_ms += self.chance.choice((-3_600_000, -1_000, 1_000, 60_000, 3_600_000))
+        wait = pod.next_ms() if pod is not None else self._next_pod_ms - now
+        waits = [wait, *(end_ms - now for end_ms in outages.values())]
+        if self._scheduled:
+            waits.append(self._scheduled[0][0] - now)
+        self.time.now_ms += max(1, min(waits)) + self.rng.choice(self.plan.tick_ms)
+        if not self._healed and self.rng.random() < self.plan.pod_faults.clock_jump:
+            self.time.jumped_ms += self.rng.choice((-3_600_000, -1_000, 1_000, 60_000, 3_600_000))
 
-    def _deliver(self) -> None:
-        now, plans = self.time.now_ms, self._plans
-        while plans and plans[0][0] <= now:
-            out = heappop(plans)[2]
+    def _deliver_scheduled(self) -> None:
+        now, scheduled = self.time.now_ms, self._scheduled
+        while scheduled and scheduled[0][0] <= now:
+            out = heappop(scheduled)[2]
             if out.partition is None:
                 out = out._replace(partition=partition_of(out.key or b"", self.plan.partitions))
             self.kafka.append(out)
 
-    def _serve(self) -> None:
-        away = self._away()
-        whims = _WELL if self._calm else self.plan.whims
-        for one in self.participants:
-            if one.step.name not in away:
-                one.serve(whims)
-        for after, out in self._operators.look(_QUIET if self._calm else self.plan.people, self.time.now_ms):
-            self._later(after, out)
+    def _run_participants(self) -> None:
+        outages = self._current_outages()
+        faults = _NO_FAULTS if self._healed else self.plan.participant_faults
+        for participant in self.participants:
+            if participant.step.name not in outages:
+                participant.serve(faults)
+        workload = _NO_OPERATIONS if self._healed else self.plan.workload
+        for delay, out in self._operators.react(workload, self.time.now_ms):
+            self._schedule(delay, out)
 
-    def _run(self) -> None:
-        """Some turns of the pod; one that dies has a successor."""
+    def _run_pod(self) -> None:
+        """Runs the pod's loop once; may stop the pod, or start the next one."""
         try:
             if self._pod is None:
-                if self.time.now_ms >= self._back_ms:
-                    self._take_over()
-            elif not self._calm and self.chance.random() < self.plan.hardship.handover / 50:
-                self._hand_over()
+                if self.time.now_ms >= self._next_pod_ms:
+                    self._start_pod()
+            elif not self._healed and self.rng.random() < self.plan.pod_faults.handover / 50:
+                self._stop_pod()
             if self._pod is not None:
-                restoring = self._pod.owner.restoring
-                self._pod.turn()
-                if restoring and not self._pod.owner.restoring:
-                    self._note_queues(self._pod)
+                restoring = self._pod.assigned.restoring
+                self._pod.run_once()
+                if restoring and not self._pod.assigned.restoring:
+                    self._note_tickets(self._pod)
         except Crash:
-            self._bury()
+            self._crash_pod()
 
-    def _at_rest(self) -> bool:
-        """Whether nobody is asked, and nobody waits for room; and nobody is due."""
+    def _is_idle(self) -> bool:
+        """Whether no command is in flight or queued, and no timer is due."""
         pod = self._pod
-        if pod is None or not pod.idle or any(one.behind for one in self.participants):
+        if pod is None or not pod.idle or any(participant.has_unread for participant in self.participants):
             return False
         for store in pod.stores.values():
-            census = store.index.census
-            if any(census.asked.values()) or any(census.waiting.values()):
+            counts = store.index.counts
+            if any(counts.in_flight.values()) or any(counts.queued.values()):
                 return False
         return pod.next_ms() > 0
 
-    def _away(self) -> dict[str, int]:
-        """Who is away, until when."""
+    def _current_outages(self) -> dict[str, int]:
+        """The steps whose participants are down, and until when (ms)."""
         now = self.time.now_ms
-        outages: tuple[Outage, ...] = () if self._calm else self.plan.outages
+        outages: tuple[Outage, ...] = () if self._healed else self.plan.outages
         return {outage.step: outage.end_ms for outage in outages if outage.start_ms <= now < outage.end_ms}
 
-    def _later(self, after_ms: int, out: Out) -> None:
-        self._planned += 1
-        heappush(self._plans, (self.time.now_ms + after_ms, self._planned, out))
+    def _schedule(self, delay_ms: int, out: OutputRecord) -> None:
+        self._scheduled_count += 1
+        heappush(self._scheduled, (self.time.now_ms + delay_ms, self._scheduled_count, out))
 
-    # pods come and go
+    # starts and ends of pods
 
-    def _take_over(self) -> None:
-        hardship, chance = self.plan.hardship, self.chance
-        spared = self._calm or not hardship.crash_every or self.crashes >= _MOST_CRASHES
-        self.fuse.light(0 if spared else chance.randrange(1, 2 * hardship.crash_every))
-        if self.lives and chance.random() < hardship.other_disk:
+    def _start_pod(self) -> None:
+        faults, rng = self.plan.pod_faults, self.rng
+        no_crash = self._healed or not faults.crash_every or self.crashes >= _MAX_CRASHES
+        self.countdown.arm(0 if no_crash else rng.randrange(1, 2 * faults.crash_every))
+        if self.incarnations and rng.random() < faults.other_disk:
             self._folders.reverse()
-        self.lives += 1
-        skew = 0 if self._calm else chance.randrange(-hardship.skew_ms, hardship.skew_ms + 1)
-        life = Life(self.lives, skew, self.time.now_ms)
-        self._pod = Pod(self.kafka, self.plan, self._folders[0], life, self.time, self.fuse, chance)
+        self.incarnations += 1
+        skew = 0 if self._healed else rng.randrange(-faults.skew_ms, faults.skew_ms + 1)
+        incarnation = Incarnation(self.incarnations, skew, self.time.now_ms)
+        self._pod = SimulatedPod(self.kafka, self.plan, self._folders[0], incarnation, self.time, self.countdown, rng)
 
-    def _note_queues(self, pod: Pod) -> None:
-        found = {
-            number: queues(store, [step.name for step in self.plan.versions.steps])
+    def _note_tickets(self, pod: SimulatedPod) -> None:
+        tickets = {
+            number: tickets_by_step(store, [step.name for step in self.plan.versions.steps])
             for number, store in pod.stores.items()
         }
-        self.takeovers.append((len(self.kafka.commits), found))
+        self.takeovers.append((len(self.kafka.commits), tickets))
 
-    def _hand_over(self) -> None:
+    def _stop_pod(self) -> None:
         if self._pod is not None:
-            self._pod.leave()
+            self._pod.stop()
             self._pod = None
 
-    def _bury(self) -> None:
-        """The pod is dead, and its disk perhaps is too."""
+    def _crash_pod(self) -> None:
+        """Ends the pod, and may lose its disk or its last writes."""
         self.crashes += 1
-        self.fuse.light(0)
-        self._back_ms = self.time.now_ms + self.chance.randrange(self.plan.hardship.absent_ms + 1)
+        self.countdown.arm(0)
+        self._next_pod_ms = self.time.now_ms + self.rng.randrange(self.plan.pod_faults.max_downtime_ms + 1)
         pod, self._pod = self._pod, None
         if pod is None:
             return
-        pod.die()
-        hardship, luck = self.plan.hardship, self.chance.random
+        pod.crash()
+        faults, roll = self.plan.pod_faults, self.rng.random
         for number in pod.stores:
             folder = pod.folder / str(number)
-            if luck() < hardship.lost_disk:
+            if roll() < faults.lost_disk:
                 self.disk.remove(folder)
-            elif not self.plan.real_disk and luck() < hardship.lost_writes:
-                self.disk.shelf(folder).lose(self.chance.randrange(1, 5))
-        if luck() < _RESTARTS_INSPECTED:
-            self._inspect(pod.folder)
+            elif not self.plan.real_disk and roll() < faults.lost_writes:
+                self.disk.contents(folder).lose_writes(self.rng.randrange(1, 5))
+        if roll() < _SHARE_OF_CRASHES_CHECKED:
+            self._check_stores(pod.folder)
 
     def _heal(self) -> None:
-        """From now on all goes well."""
-        self._calm = True
-        self.fuse.light(0)
+        """Ends all faults: crashes, outages, misbehaviour, skew and jumps."""
+        self._healed = True
+        self.countdown.arm(0)
 
-    def _see_to_all(self) -> None:
-        """Operators have all that is stuck tried again, now that all goes well."""
+    def _retry_all_stuck(self) -> None:
+        """Operators retry all stuck sagas, as the faults are over."""
         for key in listed(self):
-            self._later(1, wish(Retry, key.decode(), "healed", self.time.now_ms))
+            self._schedule(1, operation_record(Retry, key.decode(), "healed", self.time.now_ms))
 
-    def _end(self) -> None:
-        self._hand_over()
-        self._inspect(self._folders[0], at_end=True)
+    def _finish(self) -> None:
+        self._stop_pod()
+        self._check_stores(self._folders[0], at_end=True)
 
-    def _inspect(self, folder: Path, *, at_end: bool = False) -> None:
+    def _check_stores(self, folder: Path, *, at_end: bool = False) -> None:
         for number in range(self.plan.partitions):
             log = self.kafka.logs[self.kafka.changelog, number]
             if (folder / str(number)).exists():
-                self.problems += inspect(folder / str(number), log, self.plan, at_end=at_end)
+                self.violations += check_store(folder / str(number), log, self.plan, at_end=at_end)
 
 
 @contextmanager
 def world(plan: Plan) -> Iterator[World]:
-    """A world that has not begun to live."""
+    """A world that has not run yet."""
     with ExitStack() as stack:
-        made = World(plan, Path(stack.enter_context(tempfile.TemporaryDirectory())))
-        stack.enter_context(made.time.ruling())
+        created = World(plan, Path(stack.enter_context(tempfile.TemporaryDirectory())))
+        stack.enter_context(created.time.installed())
         if not plan.real_disk:
-            stack.enter_context(made.disk.mounted())
-        yield made
+            stack.enter_context(created.disk.mounted())
+        yield created

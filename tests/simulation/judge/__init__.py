@@ -1,4 +1,4 @@
-"""What must hold of every world, whatever went wrong in it."""
+"""The invariants of every world, whatever went wrong in it."""
 
 from tests.simulation.judge.verdict import judge
 from tests.simulation.judge.violation import Violation

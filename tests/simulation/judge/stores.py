@@ -1,30 +1,30 @@
-"""What is on a pod's disk, opened once more: the same as in the changelog, with an index that misses nobody."""
+"""A pod's stores: the documents are those of the changelog, and the index is complete."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Set
 from pathlib import Path
 from typing import Any
 
-from app.engine.index import _queue_key
-from app.engine.store import PartitionStore
-from app.saga.state import Asked, Compensating, NotStarted, Pausing, Progress, Running, Stuck, Waiting, due_ms
-from app.wire.statedoc import decode
+from app.engine.state.index import _queue_key
+from app.engine.state.store import PartitionStore
+from app.saga.state import BackingOff, Compensating, InFlight, NotStarted, Progress, Queued, Running, Stuck, due_ms
+from app.wire.state_codec import decode
 from tests.simulation.judge.violation import Violation
-from tests.simulation.kafka import Log
+from tests.simulation.kafka import PartitionLog
 from tests.simulation.plan import CHANGELOG_ID, Plan
 
 _LAST_TICKET = (1 << 64) - 1
 _FIRST_KEY, _END = b"\x01", b"\xff"
 _ALL = 10**9
 _DUE, _DUE_END = b"\x00due", b"\x00duf"
-_KEPT_MS = 3 * 65_536  # entries of the index that are over stay for some buckets of its
+_PAST_ENTRIES_MS = 3 * 65_536  # past index entries stay for some buckets
 
-Queues = dict[str, list[bytes]]
+Tickets = dict[str, list[bytes]]
 
 
-def queues(store: PartitionStore, steps: Iterable[str]) -> Queues:
-    """Whose tickets there are for each step, first ones first."""
-    found: Queues = {}
+def tickets_by_step(store: PartitionStore, steps: Iterable[str]) -> Tickets:
+    """The keys of each step's tickets, in order."""
+    found: Tickets = {}
     for step in steps:
         start = _queue_key(step, 0, b"")
         tickets = store._scan(start, _queue_key(step, _LAST_TICKET, b""))
@@ -33,30 +33,30 @@ def queues(store: PartitionStore, steps: Iterable[str]) -> Queues:
 
 
 def flaws(store: PartitionStore, expected: dict[bytes, bytes], steps: Iterable[str]) -> Iterator[Violation]:
-    """What is wrong with a store that nobody uses: its documents must be these, and its index must miss nobody."""
+    """What is wrong with a closed store that is opened for the check: `expected` has its documents by key."""
     found = {key: store._read(key) or b"" for key in store._scan(_FIRST_KEY, _END)}
-    yield from _same(found, expected)
+    yield from _check_documents(found, expected)
     sagas = {key: decode(value) for key, value in found.items()}
-    yield from _counted(store, sagas)
-    yield from _queued(queues(store, steps), sagas)
-    yield from _due(store, sagas)
+    yield from _check_counts(store, sagas)
+    yield from _check_queues(tickets_by_step(store, steps), sagas)
+    yield from _check_due_times(store, sagas)
 
 
-def inspect(folder: Path, log: Log, plan: Plan, *, at_end: bool) -> Iterator[Violation]:
-    """What is wrong with the store of a partition that nobody has open; `log` is its changelog."""
-    store = PartitionStore(folder, CHANGELOG_ID, 10, plan.limit)
+def check_store(folder: Path, log: PartitionLog, plan: Plan, *, at_end: bool) -> Iterator[Violation]:
+    """The flaws of a closed store; `log` is its changelog. At the end it must have the whole changelog."""
+    store = PartitionStore(folder, CHANGELOG_ID, 10, plan.step_limit)
     try:
         offset = len(log.records) if at_end else store.offset
-        expected = _documents(log, offset)
+        expected = _documents_up_to(log, offset)
         if at_end:
-            yield from _bounded(store, expected.keys(), log, plan)
+            yield from _check_bounds(store, expected.keys(), log, plan)
         yield from flaws(store, expected, [step.name for step in plan.versions.steps])
     finally:
         store.close()
 
 
-def _documents(log: Log, offset: int) -> dict[bytes, bytes]:
-    """What the changelog holds up to an offset."""
+def _documents_up_to(log: PartitionLog, offset: int) -> dict[bytes, bytes]:
+    """The documents in the changelog before an offset."""
     found: dict[bytes, bytes] = {}
     for message in log.records[:offset]:
         if message is not None:
@@ -68,16 +68,17 @@ def _documents(log: Log, offset: int) -> dict[bytes, bytes]:
     return found
 
 
-def _same(found: dict[bytes, bytes], expected: dict[bytes, bytes]) -> Iterator[Violation]:
+def _check_documents(found: dict[bytes, bytes], expected: dict[bytes, bytes]) -> Iterator[Violation]:
     if found != expected:
         for key in [*expected, *(key for key in found if key not in expected)]:
-            there, due = found.get(key), expected.get(key)
-            if there != due:
-                yield Violation("store", key.decode(), f"on disk {_short(there)}, in the changelog {_short(due)}")
+            stored, wanted = found.get(key), expected.get(key)
+            if stored != wanted:
+                text = f"on disk {_abbreviated(stored)}, in the changelog {_abbreviated(wanted)}"
+                yield Violation("store", key.decode(), text)
 
 
-def _counted(store: PartitionStore, sagas: dict[bytes, Progress]) -> Iterator[Violation]:
-    """Counted anew, by nothing that the product counts with."""
+def _check_counts(store: PartitionStore, sagas: dict[bytes, Progress]) -> Iterator[Violation]:
+    """Counts the sagas independently of the product's code."""
     by_step: dict[str, Counter[str]] = {"asked": Counter(), "waiting": Counter()}
     live, stuck, ended = Counter[str](), 0, 0
     for progress in sagas.values():
@@ -85,74 +86,73 @@ def _counted(store: PartitionStore, sagas: dict[bytes, Progress]) -> Iterator[Vi
         if not isinstance(state, Running | Compensating):
             ended += not isinstance(state, NotStarted)
             continue
-        live[state.facts.definition] += 1
-        stuck += any(isinstance(leg, Stuck) for leg in state.legs)
-        for leg in state.legs:
-            if not isinstance(leg, Stuck):
-                by_step["waiting" if isinstance(leg, Waiting) else "asked"][leg.step] += 1
+        live[state.data.definition] += 1
+        stuck += any(isinstance(active, Stuck) for active in state.active_steps)
+        for active in state.active_steps:
+            if not isinstance(active, Stuck):
+                by_step["waiting" if isinstance(active, Queued) else "asked"][active.step] += 1
     expected: dict[str, Any] = {**by_step, "live": live, "stuck": stuck, "ended": ended}
-    found = store.index.census.document()
+    found = store.index.counts.document()
     for name, count in expected.items():
         if found[name] != count:
-            yield Violation("census", None, f"{name}: it says {found[name]}, there are {count}")
+            yield Violation("counts", None, f"{name}: the store has {found[name]}, there are {count}")
 
 
-def _queued(tickets: Queues, sagas: dict[bytes, Progress]) -> Iterator[Violation]:
+def _check_queues(tickets: Tickets, sagas: dict[bytes, Progress]) -> Iterator[Violation]:
     holders = {step: frozenset(keys) for step, keys in tickets.items()}
     for key, progress in sagas.items():
-        for leg in getattr(progress.state, "legs", ()):
-            if isinstance(leg, Waiting) and key not in holders[leg.step]:
-                yield Violation("queue", key.decode(), f"it waits for {leg.step} without a ticket")
+        for active in getattr(progress.state, "active_steps", ()):
+            if isinstance(active, Queued) and key not in holders[active.step]:
+                yield Violation("queue", key.decode(), f"it is queued for {active.step} without a ticket")
 
 
-def _due(store: PartitionStore, sagas: dict[bytes, Progress]) -> Iterator[Violation]:
+def _check_due_times(store: PartitionStore, sagas: dict[bytes, Progress]) -> Iterator[Violation]:
     first: dict[bytes, int] = {}
     for entry in store._scan(_DUE, _DUE_END):
         first.setdefault(entry[12:], int.from_bytes(entry[4:12], "big"))
     expected = {key: due for key, progress in sagas.items() if (due := due_ms(progress.state)) is not None}
     last_ms = max(expected.values(), default=0)
-    while store.timers.until_ms <= last_ms:
+    while store.due_times.until_ms <= last_ms:
         store.look_ahead(last_ms)
     found = {key: due for due, key in store.due(last_ms, _ALL)}
     for key, due in expected.items():
         if first.get(key, due) > due:
-            yield Violation(
-                "due index", key.decode(), f"it waits for {due}, and is looked at {first[key] - due} ms later"
-            )
+            late_ms = first[key] - due
+            yield Violation("due index", key.decode(), f"it is due at {due}, its entry is {late_ms} ms later")
         if found.get(key) != due:
-            yield Violation("due index", key.decode(), f"it waits for {due}, the index has {found.get(key)}")
+            yield Violation("due index", key.decode(), f"it is due at {due}, the index has {found.get(key)}")
     for key in found:
         if key not in expected:
-            yield Violation("due index", key.decode(), "it waits for nothing")
+            yield Violation("due index", key.decode(), "it has no timer")
 
 
-def _bounded(store: PartitionStore, sagas: Set[bytes], log: Log, plan: Plan) -> Iterator[Violation]:
-    """Nothing old is left of sagas that are gone."""
-    if plan.hardship.jump:
+def _check_bounds(store: PartitionStore, sagas: Set[bytes], log: PartitionLog, plan: Plan) -> Iterator[Violation]:
+    """No old entries are left of sagas that have expired."""
+    if plan.pod_faults.clock_jump:
         return
     last_ms = max((message.at_ms for message in log.read()), default=0)
-    old_ms = last_ms - _KEPT_MS - 2 * plan.hardship.skew_ms
+    old_ms = last_ms - _PAST_ENTRIES_MS - 2 * plan.pod_faults.skew_ms
     old = [key for key in store._scan(_DUE, _DUE_END) if int.from_bytes(key[4:12], "big") < old_ms]
-    left = [key for key in old if key[12:] not in sagas]
-    if left:
-        yield Violation("bounded", left[0][12:].decode(), f"{len(left)} due times of sagas that are forgotten are left")
+    leftover = [key for key in old if key[12:] not in sagas]
+    if leftover:
+        yield Violation("bounded", leftover[0][12:].decode(), f"{len(leftover)} due times of expired sagas are left")
 
 
-def outstanding(progress: Progress | None) -> list[str]:
-    """The steps whose participants are asked now; a pause before the next time counts."""
+def in_flight_steps(progress: Progress | None) -> list[str]:
+    """The steps with a command in flight or in backoff."""
     state = progress.state if progress is not None else None
     if not isinstance(state, Running | Compensating):
         return []
-    return [leg.step for leg in state.legs if isinstance(leg, Asked | Pausing)]
+    return [active.step for active in state.active_steps if isinstance(active, InFlight | BackingOff)]
 
 
-def waiting(progress: Progress | None) -> list[str]:
-    """The steps that wait for room."""
+def queued_steps(progress: Progress | None) -> list[str]:
+    """The queued steps."""
     state = progress.state if progress is not None else None
     if not isinstance(state, Running | Compensating):
         return []
-    return [leg.step for leg in state.legs if isinstance(leg, Waiting)]
+    return [active.step for active in state.active_steps if isinstance(active, Queued)]
 
 
-def _short(value: bytes | None) -> str:
+def _abbreviated(value: bytes | None) -> str:
     return "nothing" if value is None else value.decode()[:60]

@@ -1,13 +1,13 @@
-"""The verdict on a world that is at rest."""
+"""The verdict on a world that is idle at its end."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from app.operators.stuck import StuckSagas
 from app.wire.topics import STATE
+from tests.simulation.judge.effects import conserved, ends
 from tests.simulation.judge.history import History
-from tests.simulation.judge.messages import inputs, outputs
-from tests.simulation.judge.money import conserved, ends
+from tests.simulation.judge.inputs_outputs import inputs, outputs
 from tests.simulation.judge.violation import Violation
 
 if TYPE_CHECKING:
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
 
 
 def judge(world: "World") -> tuple[History, list[Violation]]:
-    """Its history, and all that must not be in it."""
+    """Checks a world; returns its history and all violations."""
     history = History(world.kafka, world.plan, world.takeovers)
-    return history, [*world.problems, *history.problems, *_rest(world, history)]
+    return history, [*world.violations, *history.violations, *_at_end(world, history)]
 
 
 def listed(world: "World") -> list[bytes]:
-    """The orders that operators are shown as stuck."""
+    """The orders that operators see as stuck."""
     sagas = StuckSagas()
-    for message in world.kafka.of_topic(STATE.name):
+    for message in world.kafka.records_of(STATE.name):
         sagas.take(message.key() or b"", message.value())
     return list(dict.fromkeys(step.order_id.encode() for step in sagas.steps()))
 
 
-def _rest(world: "World", history: History) -> Iterator[Violation]:
+def _at_end(world: "World", history: History) -> Iterator[Violation]:
     kafka, plan = world.kafka, world.plan
     for id in world.shops.ids:
-        if id.encode() not in history.tales:
-            yield Violation("inputs", id, "it was placed, but never began")
+        if id.encode() not in history.orders:
+            yield Violation("inputs", id, "it was placed, but never started")
     yield from ends(plan, history, listed(world))
     yield from inputs(kafka, history)
     yield from outputs(kafka, plan, history)

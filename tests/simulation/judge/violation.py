@@ -1,15 +1,15 @@
-"""Something that must not be."""
+"""The violation of an invariant."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """Which law was broken, in which saga (None: in none of them alone), and how."""
+    """The invariant, the saga (None: not a single one), and a sentence about it."""
 
-    law: str
+    invariant: str
     saga: str | None
     text: str
 
     def __str__(self) -> str:
-        return f"{self.law}: {self.saga or 'the world'}: {self.text}"
+        return f"{self.invariant}: {self.saga or 'the world'}: {self.text}"

@@ -1,6 +1,7 @@
 # Each target sets up what it needs in .venv. More arguments: make test ARGS="-k duplicate -x"
 
 PYTHON ?= python3
+PYTHONS ?= python3.11 python3.12 python3.13 python3.14
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
@@ -11,10 +12,10 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.1
 OR_NONE = $(if $(ARGS),|| [ $$? -eq 5 ]) # of the tests that were asked for, none may be of that kind
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check faults fuzz bench audit lock clean
+.PHONY: help demo test check pythons quick faults fuzz bench audit lock clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(READY) ## drive 2,000 orders through a real Kafka, with a crash in the middle
 	@$(BIN)/saga demo $(ARGS)
@@ -29,6 +30,18 @@ check: $(READY) ## lint, format, types, import rules, house rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m pytest -q tests/house
+	@$(MAKE) --no-print-directory pythons
+
+pythons: $(READY) ## run quick tests on each other Python that is installed (PYTHONS="python3.12 ...")
+	@own=$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+	for python in $(PYTHONS); do \
+		version=$$($$python -c 'import ensurepip, venv, sys; print("%d.%d" % sys.version_info[:2])' 2> /dev/null) || continue; \
+		test $$version = $$own || $(MAKE) --no-print-directory VENV=.venv-$$version PYTHON=$$python quick || exit 1; \
+	done
+
+quick: $(READY) # what differs between Pythons first: documents made from docstrings, and bytes on the wire
+	@echo "Quick tests on $$($(BIN)/python --version)"
+	@$(BIN)/python -m pytest -q tests/saga tests/wire tests/corpus
 
 faults: $(READY) ## kill, pause and cut off pods and brokers for ten minutes, and prove what is left (ARGS="--seconds 3600")
 	@$(BIN)/python -m tests.faults $(ARGS)
@@ -47,7 +60,7 @@ lock: $(READY) ## pin all dependencies anew (ARGS=--upgrade moves them)
 	$(COMPILE) --constraints requirements.lock --output-file requirements-runtime.lock > /dev/null
 
 clean: ## remove everything that make has made here
-	rm -rf $(VENV) build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-* build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find app topologies tests -type d -name __pycache__ -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml requirements.lock

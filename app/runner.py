@@ -1,20 +1,25 @@
 """The composition root of a pod: settings in, a running topology out."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from importlib.metadata import version
 from typing import Any
 
 from app.engine.application import SagaApplication
 from app.engine.kafka import topics_admin
 from app.engine.kafka.client_config import ClientConfig
+from app.engine.meters import Meters
 from app.engine.policy import Policy
 from app.engine.processor import SagaProcessor
 from app.ops.metrics import serve
-from app.ops.settings import Settings
+from app.ops.settings import Settings, changed_settings
 from app.saga.definition import with_policy
 from app.saga.versions import Versions
-from app.saga_metrics import samples
+from app.saga_metrics import PodMetrics
 from app.wire.topics import Topics
+
+log = logging.getLogger(__name__)
 
 Draw = Callable[[SagaApplication, Topics, SagaProcessor], Any]
 
@@ -55,19 +60,35 @@ def run(settings: Settings, versions: Versions, draw: Draw) -> None:
     topics = Topics(versions, settings.topic_prefix)
     config = client_config(settings)
     partitions = topics_admin.check(config.common(), topics, settings.min_replication, local=settings.local)
-    app = SagaApplication(config, topics, Policy(versions.definitions, settings.step_limit))
-    draw(app, topics, SagaProcessor(versions, partitions))
-    with _served(settings, app):
+    meters = Meters()
+    policy = Policy(versions.definitions, settings.step_limit)
+    app = SagaApplication(config, topics, policy, meters, measured=settings.metrics_port != 0)
+    draw(app, topics, SagaProcessor(versions, partitions, meters))
+    log.info("started", extra=_identity(settings, versions) | {"settings": changed_settings(settings)})
+    with _served(settings, versions, app):
         app.run()
+    log.info("stopped", extra={"seconds": round(app.health.stopping_seconds, 1)})
 
 
 @contextmanager
-def _served(settings: Settings, app: SagaApplication) -> Iterator[None]:
+def _served(settings: Settings, versions: Versions, app: SagaApplication) -> Iterator[None]:
     if settings.metrics_port == 0:
         yield
         return
-    with closing(serve(settings.metrics_port, settings.metrics_host, lambda: samples(app.partition_stats()))):
+    probes = {"/livez": app.health.not_alive, "/readyz": app.health.not_ready, "/startupz": app.health.not_started}
+    metrics = PodMetrics(app, _identity(settings, versions))
+    with closing(serve(settings.metrics_port, settings.metrics_host, metrics, probes)):
         yield
+
+
+def _identity(settings: Settings, versions: Versions) -> dict[str, str]:
+    return {
+        "version": version("order-saga"),
+        "definition": versions.name,
+        "definition_version": ",".join(str(saga.version) for saga in versions.sagas),
+        "instance": settings.instance_id,
+        "group": settings.group_id,
+    }
 
 
 def _ms(seconds: float | None) -> int | None:

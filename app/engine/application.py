@@ -7,7 +7,6 @@ recovery (they can miss the last committed batch), the rebalance callbacks, and 
 
 import gc
 import logging
-import time
 from typing import Any, cast
 
 from confluent_kafka import KafkaError, TopicPartition
@@ -22,12 +21,17 @@ from app.engine.assignment.stalled_inputs import StalledInputs
 from app.engine.dataframe import BatchDataFrame, PassThrough
 from app.engine.kafka.client_config import ClientConfig
 from app.engine.kafka.permissions import rejected_credentials
+from app.engine.kafka.statistics import INTERVAL_MS, ClientStatistics
 from app.engine.kafka.transactions import TransactionalProducer
+from app.engine.meters import Meters
 from app.engine.policy import Policy
 from app.engine.process_exit import force_exit_after
 from app.engine.runtime.batch import BatchContext
 from app.engine.runtime.clock import SteadyClock
+from app.engine.runtime.health import Health
+from app.engine.runtime.input_stats import InputStats, input_stats
 from app.engine.runtime.loop import Loop
+from app.engine.runtime.pod_log import PodLog
 from app.engine.runtime.wakeups import OnCapacity, OnTimer, Wakeups
 from app.engine.state.partition_stats import PartitionStats, partition_stats
 from app.engine.state.rocksdb import make_folder
@@ -48,17 +52,30 @@ class CheckedTopics(TopicManager):
 
 
 class SagaApplication(Application):
-    """Runs one topology exactly once; a topology registers its handlers before `run`."""
+    """Runs one topology exactly once; a topology registers its handlers before `run`.
 
-    def __init__(self, config: ClientConfig, topics: Topics, policy: Policy) -> None:
+    `measured`: it keeps statistics of its clients too, for a scraper.
+    """
+
+    def __init__(
+        self,
+        config: ClientConfig,
+        topics: Topics,
+        policy: Policy,
+        meters: Meters | None = None,
+        *,
+        measured: bool = False,
+    ) -> None:
+        self.statistics = ClientStatistics()
         make_folder(config.state_dir / config.group)  # the base class would raise an error without a sentence
         super().__init__(
             broker_address=_connection(config),  # every client of the base class is made from it
             consumer_group=config.group,
             auto_offset_reset="error",
-            consumer_extra_config=_without_security(
-                config, config.consumer(topics.full(topic) for topic in topics.inputs)
-            ),
+            consumer_extra_config={
+                **_without_security(config, config.consumer(topics.full(topic) for topic in topics.inputs)),
+                **self._statistics_config(measured=measured),
+            },
             processing_guarantee="exactly-once",
             state_dir=config.state_dir,
             loglevel=None,
@@ -68,7 +85,11 @@ class SagaApplication(Application):
         cast("Any", self._consumer)._user_error_cb = _on_consumer_error
         self._client_config = config
         self._context = BatchContext(topics.full, topics.full(STATE))
-        self._assigned = AssignedPartitions(cast("BaseConsumer", self._consumer), config, topics, policy)
+        self.meters = meters or Meters()
+        self._assigned = AssignedPartitions(cast("BaseConsumer", self._consumer), config, topics, policy, self.meters)
+        self.health = Health(self._assigned, self.meters, config.poll_timeout)
+        self.producers: list[TransactionalProducer] = []
+        self.steady_clock = SteadyClock()
         self._on_timer: OnTimer | None = None
         self._on_capacity: OnCapacity | None = None
         self._loop: Loop | None = None
@@ -85,9 +106,24 @@ class SagaApplication(Application):
         """Registers what free capacity for a queued step leads to."""
         self._on_capacity = handler
 
+    @property
+    def assigned(self) -> AssignedPartitions:
+        """The partitions of this pod."""
+        return self._assigned
+
     def partition_stats(self) -> dict[int, PartitionStats]:
-        """Saga counts and more of each assigned partition; may be called on any thread."""
+        """Saga counts and more of each partition that is restored; may be called on any thread."""
+        if self._assigned.restoring:
+            return {}
         return {number: partition_stats(task.store) for number, task in list(self._assigned.tasks.items())}
+
+    def input_stats(self, now_ms: int) -> list[InputStats]:
+        """Lag and positions of each input partition that is restored; may be called on any thread."""
+        return list(input_stats(self._assigned, self.statistics, now_ms))
+
+    def _statistics_config(self, *, measured: bool) -> dict[str, Any]:
+        """Statistics cost a document a second: nobody pays for them who doesn't scrape."""
+        return {"statistics.interval.ms": INTERVAL_MS, "stats_cb": self.statistics.take} if measured else {}
 
     def dataframe(self, topic: Topic | None = None, source: object = None) -> StreamingDataFrame:
         """A dataframe of one topic, to be joined with others by `concat`."""
@@ -110,7 +146,8 @@ class SagaApplication(Application):
     def _run_dataframe(self, sink: Any = None) -> None:
         """Takes the place of the loop that processes one record at a time."""
         executors = self._dataframe_registry.compose_all(sink=sink)
-        self._loop = self._make_loop(self._open_producers())
+        self.producers = self._open_producers()
+        self._loop = self._make_loop(self.producers)
         # The base consumer's subscribe: that of quixstreams' own consumer would fill a buffer that nobody reads.
         self._consumer._subscribe(
             [topic.name for topic in self._dataframe_registry.consumer_topics],
@@ -123,18 +160,26 @@ class SagaApplication(Application):
         gc.freeze()
         gc.disable()
         self._run_tracker.set_as_running()  # type: ignore[no-untyped-call]
+        self._run_loop(self._loop, executors)
+
+    def _run_loop(self, loop: Loop, executors: Any) -> None:
         stalled = StalledInputs(self._consumer, self._assigned)
+        pod_log = PodLog(self._assigned, self.meters)
+        self.health.loop_runs(lambda: loop.turned_at)
         while self._run_tracker.running and not self._stop_event.is_set():  # it may have been told to stop before
-            self._loop.run_once(executors)
-            stalled.check(time.monotonic())
+            loop.run_once(executors)
+            stalled.check(loop.turned_at)
+            pod_log.check(loop.turned_at)
         log.info("stopping")
-        self._loop.stop()
+        self.health.stops()
+        loop.stop()
         self._consumer.poll(0)  # takes note of a pending assignment: closing the client can hang on one
 
     def _open_producers(self) -> list[TransactionalProducer]:
         config = self._client_config
         producers = [
-            TransactionalProducer(settings, config.patience, self._context.changelog) for settings in config.producers()
+            TransactionalProducer(settings, config.patience, self._context.changelog, self.meters)
+            for settings in config.producers()
         ]
         for producer in producers:
             producer.init_transactions()
@@ -145,7 +190,7 @@ class SagaApplication(Application):
         end_offsets = EndOffsetRequests(config.common(), config.patience)
         wakeups = Wakeups(self._assigned, end_offsets, self._on_timer, self._on_capacity)
         return Loop(
-            self._consumer, self._assigned, producers, self._context, wakeups, SteadyClock(), config.batch_records
+            self._consumer, self._assigned, producers, self._context, wakeups, self.steady_clock, config.batch_records
         )
 
     def _exception_handler(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> bool:
@@ -156,7 +201,9 @@ class SagaApplication(Application):
 
     def _on_assign(self, _: object, topic_partitions: list[TopicPartition]) -> None:
         if not self._stop_event.is_set():  # a consumer that is being closed may still be given partitions
+            self.health.rebalancing = True
             self._assigned.assigned(topic_partitions)
+            self.health.rebalancing = False
 
     def _on_revoke(self, _: object, __: list[TopicPartition]) -> None:
         if self._loop is not None and not self._failed:
@@ -164,6 +211,8 @@ class SagaApplication(Application):
         self._assigned.revoked()
 
     def _on_lost(self, _: object, __: list[TopicPartition]) -> None:
+        self.meters.rebalances["lost",] += 1
+        log.warning("partitions lost")
         raise PartitionsLost("the group gave this process's partitions to others, as no heartbeat came in time")
 
 

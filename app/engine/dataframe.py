@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, cast
 
+from quixstreams.core.stream import Stream
 from quixstreams.core.stream.functions import StreamFunction
 from quixstreams.dataframe import StreamingDataFrame
 from quixstreams.models import Topic
@@ -51,7 +52,10 @@ class SendStep(StreamFunction):
 
     def get_executor(self, *child_executors: Any) -> Any:
         """The step and those that follow."""
-        context, following = self._context, self._resolve_branching(*child_executors)
+        context = self._context
+        if [getattr(child, "__func__", None) for child in child_executors] == [Stream._default_sink]:  # nothing follows
+            return lambda out, *_: context.send(out)
+        following = self._resolve_branching(*child_executors)
 
         def send(out: Any, key: bytes | None, timestamp: int, headers: Any) -> None:
             context.send(out)

@@ -1,9 +1,12 @@
 """The saga processor: one record, due timer or free slot, from its bytes to its outputs: read, load, decide, store."""
 
-from typing import Protocol
+import logging
+from typing import Any, Protocol
 
+from app.engine.meters import Meters
 from app.saga.decide import decide
 from app.saga.definition import Saga
+from app.saga.events import Event
 from app.saga.immutable import immutable
 from app.saga.message_ids import command_id
 from app.saga.messages import CapacityAvailable, Failed, Input, Refused, Succeeded, TimerDue, Undone
@@ -12,6 +15,7 @@ from app.saga.state import (
     NO_SAGA,
     WITH_DUE_TIME,
     BackingOff,
+    InFlight,
     Progress,
     Running,
     State,
@@ -26,8 +30,17 @@ from app.wire.partition import partition_of
 from app.wire.reader import Reader
 from app.wire.writer import Cause, Origin, OutputRecord, dead_letter, input_cause, timer_cause, write
 
+log = logging.getLogger(__name__)
+
 DEADLINE = "deadline"
 _REPLIES = (Succeeded, Refused, Undone, Failed)
+_SAGA_ENDED = frozenset(("saga.completed", "saga.rolled_back"))
+_OUTCOME_OF = {
+    "saga.completed": "order.completed",
+    "saga.rolled_back": "order.rejected",
+    "saga.stuck": "order.stuck",
+    "saga.cancel.refused": "order.cancel.refused",
+}
 
 
 @immutable
@@ -76,7 +89,8 @@ class KeyState(Protocol):
 class SagaProcessor:
     """Processes all inputs of one saga, in all versions of its definition. `partitions` is the count of each topic."""
 
-    def __init__(self, versions: Versions, partitions: int) -> None:
+    def __init__(self, versions: Versions, partitions: int, meters: Meters | None = None) -> None:
+        self.meters = meters or Meters()
         self._versions = versions
         self._partitions = partitions
         self._reader = Reader(versions)
@@ -93,13 +107,17 @@ class SagaProcessor:
             if progress is None:
                 owner = partition_of(record.key or b"", self._partitions)
                 if owner != record.origin.partition:
-                    return [_reroute(topic, owner, record)]
+                    rerouted = _reroute(topic, owner, record)
+                    self.meters.rerouted[topic,] += 1
+                    return [rerouted]
                 progress = NO_SAGA
             cause = input_cause(record.origin, received.id, received.type, received.trace)
             saga = self._versions.of(progress.state)
-            return _decide_and_store(saga, received.saga_id, progress, received.given, cause, state, at_ms)
+            return self._decide_and_store(
+                saga, received.saga_id, progress, received.given, cause, received.type, state, at_ms
+            )
         except InvalidRecord as invalid:
-            return [dead_letter(record.origin, record.key, record.value, record.headers, invalid)]
+            return [self._dead_letter(topic, record, invalid)]
 
     def on_timer(self, saga_id: str, due_ms: int, state: KeyState, at_ms: int) -> list[OutputRecord]:
         """The outputs of a due timer; none when the saga no longer waits for it."""
@@ -108,10 +126,11 @@ class SagaProcessor:
             return []
         saga = self._versions.of(progress.state)
         cause = _TimerCause(saga, saga_id, progress.state).due(due_ms)
-        step, _, kind = cause.fields["timer"].partition(":")
-        if kind.endswith(":timeout"):
-            state.admission.on_failure(step, at_ms)
-        return _decide_and_store(saga, saga_id, progress, TimerDue(due_ms), cause, state, at_ms)
+        name = cause.fields["timer"]
+        kind = name.rpartition(":")[2]
+        if kind == "timeout":
+            state.admission.on_failure(name.partition(":")[0], at_ms)
+        return self._decide_and_store(saga, saga_id, progress, TimerDue(due_ms), cause, kind, state, at_ms)
 
     def on_capacity(self, saga_id: str, step: str, state: KeyState, at_ms: int) -> list[OutputRecord]:
         """The outputs of a free slot for a queued step; none when the saga no longer waits for one."""
@@ -120,27 +139,77 @@ class SagaProcessor:
             return []
         saga = self._versions.of(progress.state)
         cause = _TimerCause(saga, saga_id, progress.state).capacity(step, at_ms)
-        return _decide_and_store(saga, saga_id, progress, CapacityAvailable(step), cause, state, at_ms)
+        return self._decide_and_store(saga, saga_id, progress, CapacityAvailable(step), cause, "room", state, at_ms)
 
+    def _decide_and_store(
+        self,
+        saga: Saga,
+        saga_id: str,
+        progress: Progress,
+        given: Input,
+        cause: Cause,
+        kind: str,
+        state: KeyState,
+        at_ms: int,
+    ) -> list[OutputRecord]:
+        """`kind` names the cause for the meters: the input's type, or the kind of the timer."""
+        admission = state.admission
+        verdict = decide(saga, saga_id, progress, given, at_ms, admission.try_acquire, admission.keeps_slot)
+        if isinstance(verdict, Decision):
+            state.set(verdict.progress)
+            if isinstance(given, _REPLIES) and verdict.events[0]["type"] != "saga.reply.ignored":
+                if isinstance(given, Failed) and given.retryable:
+                    admission.on_failure(given.step, at_ms)
+                else:
+                    admission.on_success(given.step)
+                    for active in progress.state.active_steps:  # type: ignore[union-attr] # it has a step to reply to
+                        if active.step == given.step and type(active) is InFlight:
+                            self.meters.time_step(given.step, at_ms - active.requested_ms)
+            self._count(kind, verdict, at_ms)
+            return write(saga, saga_id, verdict, cause, at_ms)
+        if isinstance(verdict, DeadLettered):
+            raise InvalidRecord(verdict.code, verdict.message)
+        if isinstance(verdict, Expired):
+            state.forget()
+        return []
 
-def _decide_and_store(
-    saga: Saga, saga_id: str, progress: Progress, given: Input, cause: Cause, state: KeyState, at_ms: int
-) -> list[OutputRecord]:
-    admission = state.admission
-    verdict = decide(saga, saga_id, progress, given, at_ms, admission.try_acquire, admission.keeps_slot)
-    if isinstance(verdict, Decision):
-        state.set(verdict.progress)
-        if isinstance(given, _REPLIES) and verdict.events[0]["type"] != "saga.reply.ignored":
-            if isinstance(given, Failed) and given.retryable:
-                admission.on_failure(given.step, at_ms)
-            else:
-                admission.on_success(given.step)
-        return write(saga, saga_id, verdict, cause, at_ms)
-    if isinstance(verdict, DeadLettered):
-        raise InvalidRecord(verdict.code, verdict.message)
-    if isinstance(verdict, Expired):
-        state.forget()
-    return []
+    def _count(self, kind: str, decision: Decision, at_ms: int) -> None:
+        meters, events = self.meters, decision.events
+        last: Any = events[-1]
+        if "due_ms" in last:
+            if len(events) == 2:  # the usual case: what happened, and the request of the next step
+                meters.advances[kind, events[0]["type"], last["type"], last["step"], last["attempt"]] += 1
+                return
+            self._count_commands(events)
+        elif last["type"] in _OUTCOME_OF:
+            self._count_outcome(last, decision, at_ms)
+        meters.decisions[kind, events[0]["type"]] += 1
+
+    def _count_commands(self, events: list[Event]) -> None:
+        event: Any
+        for event in events:
+            if "due_ms" in event:
+                self.meters.commands[event["type"], event["step"], event["attempt"]] += 1
+
+    def _count_outcome(self, event: Any, decision: Decision, at_ms: int) -> None:
+        outcome = _OUTCOME_OF[event["type"]]
+        if event["type"] in _SAGA_ENDED:
+            outcome = "order.cancelled" if event.get("requested") else outcome
+            duration = at_ms - decision.data.started_ms
+            self.meters.saga_durations[outcome, duration.bit_length()] += 1
+            self.meters.saga_ms[outcome] += duration
+        self.meters.outcomes[outcome,] += 1
+
+    def _dead_letter(self, topic: str, record: Record, invalid: InvalidRecord) -> OutputRecord:
+        origin = record.origin
+        self.meters.dead_letters[invalid.code, topic] += 1
+        log.warning(
+            "record sent to the dead letters",
+            extra={
+                "reason": invalid.code, "topic": origin.topic, "partition": origin.partition, "offset": origin.offset
+            },
+        )  # fmt: skip
+        return dead_letter(origin, record.key, record.value, record.headers, invalid)
 
 
 def _reroute(topic: str, owner: int, record: Record) -> OutputRecord:

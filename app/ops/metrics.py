@@ -12,7 +12,7 @@ from typing import Any, Literal
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from prometheus_client import CollectorRegistry, ProcessCollector, make_wsgi_app
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 log = logging.getLogger(__name__)
@@ -27,14 +27,22 @@ class CannotServe(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Buckets:
+    """A histogram: cumulative counts by upper bound, the last of which is `+Inf`, and the sum of all observations."""
+
+    counts: tuple[tuple[str, float], ...]
+    total: float
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One value. Samples of one name have one kind and one help text; a counter's name ends in `_total`."""
 
     name: str
     help: str
     labels: Mapping[str, str]
-    value: float
-    kind: Literal["gauge", "counter"]
+    value: float | Buckets
+    kind: Literal["gauge", "counter", "histogram"]
 
 
 Collect = Callable[[], Sequence[Sample]]
@@ -60,8 +68,14 @@ class Metrics:
         self._thread.join()
 
 
-def serve(port: int, host: str, collect: Collect) -> Metrics:
+Probe = Callable[[], str | None]
+"""Why not; None when all is well."""
+
+
+def serve(port: int, host: str, collect: Collect, probes: Mapping[str, Probe] | None = None) -> Metrics:
     """Serves the samples of `collect` and the library's own `process_…` metrics; port 0 takes any free port.
+
+    Beside them it answers each probe by its path: 200, or 503 with the reason.
 
     Each scrape calls `collect` on a server thread, possibly several at once: it must only read, and be quick. A scrape
     whose `collect` raises is answered with status 500. Raises CannotServe.
@@ -70,12 +84,27 @@ def serve(port: int, host: str, collect: Collect) -> Metrics:
     ProcessCollector(registry=registry)
     registry.register(_SampleCollector(collect))
     try:
-        return Metrics(_Server(host, port, _answering_errors(make_wsgi_app(registry))))
+        app = _with_probes(make_wsgi_app(registry), probes or {})
+        return Metrics(_Server(host, port, _answering_errors(app)))
     except OSError as error:
         raise CannotServe(
             f"metrics can't be served on port {port} of {host} ({error.strerror or error}): "
             "set SAGA_METRICS_PORT to a free port, or to 0 for no metrics"
         ) from error
+
+
+def _with_probes(app: Callable[..., Any], probes: Mapping[str, Probe]) -> Callable[..., Any]:
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        probe = probes.get(environ["PATH_INFO"])
+        if probe is None:
+            body: Iterable[bytes] = app(environ, start_response)
+            return body
+        reason = probe()
+        status = "200 OK" if reason is None else "503 Service Unavailable"
+        start_response(status, [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store")])
+        return [f"{reason or 'ok'}\n".encode()]
+
+    return answer
 
 
 class _SampleCollector(Collector):
@@ -88,14 +117,26 @@ class _SampleCollector(Collector):
             family = families.get(sample.name)
             if family is None:
                 family = families[sample.name] = _family(sample)
-            name = f"{family.name}_total" if family.type == "counter" else family.name
-            family.add_sample(name, dict(sample.labels), sample.value)
+            _add(family, sample)
         return families.values()
+
+
+def _add(family: Metric, sample: Sample) -> None:
+    labels = dict(sample.labels)
+    if isinstance(sample.value, Buckets):
+        for bound, count in sample.value.counts:
+            family.add_sample(f"{family.name}_bucket", {**labels, "le": bound}, count)
+        family.add_sample(f"{family.name}_count", labels, sample.value.counts[-1][1])
+        family.add_sample(f"{family.name}_sum", labels, sample.value.total)
+    else:
+        family.add_sample(f"{family.name}_total" if family.type == "counter" else family.name, labels, sample.value)
 
 
 def _family(sample: Sample) -> Metric:
     if sample.kind == "counter":
         return CounterMetricFamily(sample.name, sample.help)
+    if sample.kind == "histogram":
+        return HistogramMetricFamily(sample.name, sample.help)
     return GaugeMetricFamily(sample.name, sample.help)
 
 

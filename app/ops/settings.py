@@ -104,3 +104,12 @@ def load(**given: object) -> Settings:
         )
     settings.refuse_contradictions()
     return settings
+
+
+def changed_settings(settings: Settings) -> dict[str, str]:
+    """The settings that are not the defaults, as text; of files only the names are in them, never the contents."""
+    return {
+        name: str(value)
+        for name, field in Settings.model_fields.items()
+        if (value := getattr(settings, name)) != field.default
+    }

@@ -50,10 +50,12 @@ class Versions:
         """
         if isinstance(state, NotStarted):
             return self.latest
-        version = state.data.version
-        if version not in self.by_version and isinstance(state, FINAL):
-            return self.latest
-        return self.by_version[version]
+        try:
+            return self.by_version[state.data.version]
+        except KeyError:
+            if isinstance(state, FINAL):
+                return self.latest
+            raise
 
     def each(self, change: Callable[[Saga], Saga]) -> "Versions":
         """All versions, each with the change applied."""

@@ -94,6 +94,8 @@ def header_bytes(headers: Headers) -> int:
 
 def _text(value: bytes | None, name: str) -> str:
     try:
+        if value and len(value) <= MAX_TEXT:  # then it has no more characters either
+            return value.decode()
         text = value.decode() if value else ""
     except UnicodeDecodeError as error:
         raise InvalidRecord("malformed", f"the header {name} is not UTF-8") from error

@@ -64,7 +64,7 @@ def timer_cause(timer: str, due_ms: int, command: str) -> Cause:
 def write(saga: Saga, saga_id: str, decision: Decision, cause: Cause, at_ms: int) -> list[OutputRecord]:
     """The records of a decision taken at a time (ms since 1970): its events first, then the messages that it sends."""
     key, at, seq = saga_id.encode(), rfc3339(at_ms), decision.progress.seq
-    data = decision.data
+    data = decision.progress.state.data  # type: ignore[union-attr] # a decision's saga has started
     document = {
         "saga_id": saga_id,
         "saga": data.saga,

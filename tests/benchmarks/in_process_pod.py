@@ -12,6 +12,7 @@ from app.engine.application import SagaApplication
 from app.engine.assignment.partition_task import PartitionTask
 from app.engine.assignment.read_frontier import EndOffsetRequests
 from app.engine.kafka.client_config import ClientConfig
+from app.engine.meters import Meters
 from app.engine.policy import CACHE_BYTES, Policy
 from app.engine.processor import SagaProcessor
 from app.engine.runtime.loop import Loop
@@ -95,6 +96,7 @@ class _Owner:
     """Owns all partitions for ever."""
 
     def __init__(self, folder: Path, topics: Topics) -> None:
+        self.meters = Meters()
         self.epoch, self.group, self.commit_metadata, self.restoring = 1, None, "", False
         inputs = [topics.full(topic) for topic in topics.inputs]
         self.tasks = {

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from app.ops.settings import Settings
 from app.saga import state_diagram
+from app.saga_metrics import METRICS
 from app.wire.flow_diagram import flow
 from app.wire.topics import Topics
 from topologies.order import ORDER
@@ -20,6 +21,7 @@ def generated() -> dict[str, str]:
         "flow": f"```mermaid\n{flow(Topics(ORDER))}\n```\n",
         "states": state_diagram.document(ORDER),
         "settings": _settings(),
+        "metrics": _metrics(),
     }
 
 
@@ -32,6 +34,14 @@ def renewed(text: str) -> str:
             raise ValueError(f"README.md must have {begin.strip()} and {end} once")
         text = found.sub((begin + part + end).replace("\\", r"\\"), text)
     return text
+
+
+def _metrics() -> str:
+    rows = ["| metric | kind | labels | meaning |", "|---|---|---|---|"]
+    for name, metric in METRICS.items():
+        labels = ", ".join(f"`{label}`" for label in metric.labels)
+        rows.append(f"| `{name}` | {metric.kind} | {labels} | {metric.help} |")
+    return "\n".join(rows) + "\n"
 
 
 def _settings() -> str:

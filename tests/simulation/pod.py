@@ -16,6 +16,7 @@ from app.engine.assignment import read_frontier as engine_frontier
 from app.engine.assignment.partition_task import PartitionTask
 from app.engine.assignment.read_frontier import EndOffsetRequests
 from app.engine.assignment.start_offsets import NONE_COMMITTED, start_positions
+from app.engine.meters import Meters
 from app.engine.processor import Record, SagaProcessor
 from app.engine.runtime import loop as engine_loop
 from app.engine.runtime.batch import BatchContext
@@ -61,6 +62,7 @@ class SimulatedPartitions:
         numbers = range(kafka.partitions)
         bounds = kafka.bounds()
         committed = {tp: kafka.committed.get(tp, NONE_COMMITTED) for tp in kafka.inputs}
+        self.meters = Meters()
         self.epoch = 1
         self.group = None
         self.commit_metadata = ""
@@ -168,7 +170,7 @@ class SimulatedPod:
         self.assigned = SimulatedPartitions(kafka, plan, folder, rng)
         self._consumer = SimulatedConsumer(kafka, self.assigned.start, rng, plan.fetch_sizes)
         self._producers = [SimulatedProducer(kafka, incarnation, countdown, rng) for _ in range(_PRODUCERS)]
-        processor = SagaProcessor(plan.versions, kafka.partitions)
+        processor = SagaProcessor(plan.versions, kafka.partitions, self.assigned.meters)
         context = BatchContext(kafka.topics.full, kafka.changelog)
         self._executors = {
             kafka.topics.full(topic): _executor(topic.name, processor, context) for topic in kafka.topics.inputs

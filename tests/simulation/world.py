@@ -8,6 +8,7 @@ from heapq import heapify, heappop, heappush
 from pathlib import Path
 from random import Random
 
+from app.engine.meters import Meters
 from app.saga.definition import DAY_MS
 from app.saga.messages import Retry
 from app.wire.partition import partition_of
@@ -55,6 +56,7 @@ class World:
         self._healed = False
         self._next_pod_ms = START_MS
         self._pod: SimulatedPod | None = None
+        self.meters: list[Meters] = []
 
     def run(self) -> None:
         """Runs the whole plan, with faults and then without, and checks the stores at the end."""
@@ -176,6 +178,7 @@ class World:
         skew = 0 if self._healed else rng.randrange(-faults.skew_ms, faults.skew_ms + 1)
         incarnation = Incarnation(self.incarnations, skew, self.time.now_ms)
         self._pod = SimulatedPod(self.kafka, self.plan, self._folders[0], incarnation, self.time, self.countdown, rng)
+        self.meters.append(self._pod.assigned.meters)
 
     def _note_tickets(self, pod: SimulatedPod) -> None:
         tickets = {

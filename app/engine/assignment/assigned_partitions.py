@@ -12,6 +12,7 @@ from app.engine.assignment.start_offsets import CommitMetadata
 from app.engine.assignment.task_creator import TaskCreator
 from app.engine.errors import NeedsRestart, UnsafeStart
 from app.engine.kafka.client_config import ClientConfig
+from app.engine.meters import Meters
 from app.engine.policy import Policy
 from app.engine.state.changelog_reader import ChangelogReader
 from app.wire.topics import TopicPartitionKey, Topics
@@ -29,13 +30,22 @@ class AssignedPartitions:
     `group` is the group metadata of the generation: a commit that carries an older one is fenced.
     """
 
-    def __init__(self, consumer: BaseConsumer, config: ClientConfig, topics: Topics, policy: Policy) -> None:
+    def __init__(
+        self,
+        consumer: BaseConsumer,
+        config: ClientConfig,
+        topics: Topics,
+        policy: Policy,
+        meters: Meters | None = None,
+    ) -> None:
+        self.meters = meters or Meters()
         self._consumer = consumer
         self._config = config
         self._policy = policy
         self._creator = TaskCreator(consumer, config, topics, policy)
         self._changelog_reader: ChangelogReader | None = None
         self.tasks: dict[int, PartitionTask] = {}
+        self.joined = False
         self.epoch = 0
         self.group: Any = None
         self.commit_metadata = CommitMetadata(0, "")
@@ -50,13 +60,22 @@ class AssignedPartitions:
         """Whether stores are not at the changelog's end yet; until then nothing may be read."""
         return self._changelog_reader is not None
 
+    @property
+    def restore_remaining(self) -> int:
+        """Changelog records (offsets) left to restore."""
+        reader = self._changelog_reader
+        return reader.remaining if reader is not None else 0
+
     def inputs(self) -> list[TopicPartitionKey]:
         """All assigned input partitions."""
         return [(topic, task.number) for task in self.tasks.values() for topic in task.positions]
 
     def assigned(self, partitions: list[TopicPartition]) -> None:
         """Takes partitions over and begins to restore their state; reading begins when that is done."""
+        self.joined = True
+        self.meters.rebalances["assigned",] += 1
         if not partitions:
+            log.info("no partitions assigned: there are more pods than partitions")
             return
         self.epoch += 1
         start = self._creator.find_start(partitions)
@@ -78,6 +97,7 @@ class AssignedPartitions:
         """Restores one chunk more; after the last one, reading begins."""
         if self._changelog_reader is not None and self._changelog_reader.step():
             log.info("state restored", extra={"records": self._changelog_reader.records})
+            self.meters.restored_records += self._changelog_reader.records
             self._end_restore()
             for task in self.tasks.values():
                 task.store.restored()
@@ -92,6 +112,8 @@ class AssignedPartitions:
 
     def revoked(self) -> None:
         """Drops all tasks; what they decided must have been committed before."""
+        self.joined = False
+        self.meters.rebalances["revoked",] += 1
         self.epoch += 1
         self._end_restore()
         for task in self.tasks.values():

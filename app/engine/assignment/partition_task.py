@@ -20,7 +20,7 @@ class PartitionTask:
     offsets at which the client last saw an input end. While `in_transaction`, the task is the committing thread's.
     """
 
-    __slots__ = ("_changelog_end", "_changes", "_to_commit", "ends", "frontier", "in_transaction", "number",
+    __slots__ = ("_changelog_end", "_changes", "_decided_at", "_to_commit", "ends", "frontier", "in_transaction", "number",
                  "positions", "records", "store")  # fmt: skip
 
     def __init__(self, number: int, store: PartitionStore, positions: Mapping[str, int]) -> None:
@@ -34,18 +34,26 @@ class PartitionTask:
         self._to_commit: dict[str, int] = {}
         self._changes: Changes | None = None
         self._changelog_end = 0
+        self._decided_at = 0.0
 
     def positions_past_markers(self) -> dict[str, int]:
         """The ends of inputs in which only control records of transactions are left; they can be committed as read."""
-        if self.records:
-            return {}
         positions = self.positions
-        return {topic: end for topic, end in self.ends.items() if end > positions.get(topic, end)}
+        ends = {topic: end for topic, end in self.ends.items() if end > positions.get(topic, end)}
+        if ends and self.records:
+            waiting = {message.topic() for message, _, _ in self.records}
+            return {topic: end for topic, end in ends.items() if topic not in waiting}
+        return ends
 
-    def note_decided(self, positions: Mapping[str, int]) -> None:
-        """The open transaction commits these positions."""
+    def note_decided(self, positions: Mapping[str, int], now: float = 0.0) -> None:
+        """The open transaction commits these positions, which were decided now (monotonic seconds)."""
         self.positions.update(positions)
         self._to_commit.update(positions)
+        self._decided_at = now
+
+    def is_quiet(self, now: float, seconds: float) -> bool:
+        """Whether no record was decided for so long."""
+        return now - self._decided_at > seconds
 
     def note_touched(self) -> None:
         """The open transaction commits a position though no record was decided: the commit then proves ownership."""

@@ -35,6 +35,11 @@ class ReadFrontier:
         self._goal: tuple[int, EndOffsets] | None = None
         self._read_up_to_ms = 0
 
+    @property
+    def read_ms(self) -> int:
+        """The frontier as it was last computed; 0 if none is known."""
+        return self._read_up_to_ms
+
     def aim_at(self, asked_ms: int, ends: EndOffsets) -> None:
         """Takes end offsets, as they were at that time, for the next goal, unless an older goal is still open."""
         if self._goal is None:

@@ -15,6 +15,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from app.engine.errors import EngineStopped, NeedsOperator, NeedsRestart
 from app.engine.kafka.permissions import is_denied, rejected_credentials
+from app.engine.meters import Meters
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +95,8 @@ class TransactionalProducer:
     `topic` is any existing topic: a metadata request for it opens the connections.
     """
 
-    def __init__(self, config: dict[str, Any], timeout: float, topic: str) -> None:
+    def __init__(self, config: dict[str, Any], timeout: float, topic: str, meters: Meters | None = None) -> None:
+        self.meters = meters or Meters()
         self._config = config
         self._topic = topic
         self._timeout = timeout
@@ -178,11 +180,17 @@ class TransactionalProducer:
         #
         # Where the connection is lost the client asks again at once, and doesn't say so when that one is answered.
         # Then no other transaction may begin in this epoch either.
-        end = time.monotonic() + self._limit
+        end, meters = time.monotonic() + self._limit, self.meters
         with self._within(self._limit, _unknown(self._limit)):
-            self._producer.send_offsets_to_transaction(positions, group, self._limit)
-            self._producer.commit_transaction(max(0.0, end - time.monotonic()))
-        committed()
+            with meters.offsets_seconds.timing():
+                self._producer.send_offsets_to_transaction(positions, group, self._limit)
+            with meters.flush_seconds.timing():
+                self._producer.flush(max(0.0, end - time.monotonic()))
+            with meters.commit_seconds.timing():
+                self._producer.commit_transaction(max(0.0, end - time.monotonic()))
+        meters.last_commit = time.monotonic()
+        with meters.save_seconds.timing():
+            committed()
         self._producer.poll(0)  # reads the client's log lines
         if self._listener.lost_a_response:
             log.info(
@@ -210,7 +218,13 @@ class TransactionalProducer:
         self._listener = _LossListener(self._config.get("logger", log))
         self._producer = Producer({**self._config, "log_level": 6, "logger": self._listener})
 
+    @property
+    def queued(self) -> int:
+        """Records and requests that the client has not delivered yet; may be read on any thread."""
+        return len(self._producer)
+
     def _commit_error(self, error: KafkaException) -> EngineStopped:
+        self.meters.commit_failures += 1
         if error.args[0].code() == KafkaError._TIMED_OUT:
             return CommitFailed(_unknown(self._limit))
         return _engine_error(error)

@@ -34,6 +34,11 @@ class SteadyClock:
         self._now_ns = wall()
         self._ahead_ns = self._now_ns - self._read_ns
 
+    @property
+    def behind_wall_seconds(self) -> float:
+        """How far this clock was behind the wall clock when it was last read; negative when it was ahead."""
+        return (self._ahead_ns + self._read_ns - self._now_ns) / 1_000_000_000
+
     def __call__(self) -> int:
         """Now, in milliseconds since 1970."""
         read_ns, wall_ns = self._monotonic(), self._wall()

@@ -1,7 +1,7 @@
 """Reads records ahead into the tasks' queues, and hands out the queues in the order in which they began to wait."""
 
 from itertools import chain
-from typing import cast
+from typing import Any, cast
 
 from confluent_kafka import KafkaError, KafkaException, Message
 from quixstreams.kafka import BaseConsumer
@@ -40,10 +40,11 @@ class Inbox:
         if epoch != self._assigned.epoch:
             return  # a rebalance happened meanwhile: the new owners read these records again
         tasks, queue = self._assigned.tasks, self._queue
+        message: Any  # of the client, which types all its answers as optional
         for record in found:
             message, _, size = record
             if message.error() is None:
-                number = cast("int", message.partition())
+                number = message.partition()
                 queue.setdefault(number, tasks[number]).records.append(record)
                 self.waiting += 1
                 self._bytes += size

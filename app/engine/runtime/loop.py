@@ -32,10 +32,20 @@ _STOP_SECONDS = 5.0  # for commits in flight, once this process was told to stop
 Executor = Callable[[Any, Any, int, Any], None]
 
 
+class _RecordContext:
+    """Stands in for the library's message context, which would be built anew for each record."""
+
+    __slots__ = ("offset", "partition", "topic")
+
+    topic: str
+    partition: int
+    offset: int
+
+
 class Loop:
     """Runs once and again: polls, then decides a batch if a producer is free, and hands it to that producer to commit.
 
-    A partition is in at most one open transaction.
+    A partition is in at most one open transaction. `turned_at` is when (monotonic seconds) it last began to run.
     """
 
     def __init__(
@@ -55,11 +65,14 @@ class Loop:
         self._context = context
         self._clock = clock
         self._wakeups = wakeups
+        self._meters = assigned.meters
+        self._record = _RecordContext()
         self._committing: dict[TransactionalProducer, list[PartitionTask]] = {}
-        self._active = self._collected = self._collected_all = time.monotonic()
+        self._collected = self._collected_all = self.turned_at = time.monotonic()
 
     def run_once(self, executors: Mapping[str, Executor]) -> None:
         """Runs once. Raises EngineStopped when this process must end; what it did not commit is then read again."""
+        self.turned_at = time.monotonic()
         self._release_producers()
         if self._committing and (self._inbox.full or self._nothing_assignable()):
             next(iter(self._committing)).wait_up_to(_BUSY_SECONDS)
@@ -154,7 +167,8 @@ class Loop:
         # 2. Partitions whose records have waited longest come first, then the others, for what is due.
         idle = {task.number: task for task in self._idle_tasks()}
         taken = self._inbox.take(-(-len(self._assigned.tasks) // _SHARES))
-        until = time.monotonic() + _MOST_SECONDS
+        begun = time.monotonic()
+        until = begun + _MOST_SECONDS
         for number in [*taken, *(number for number in idle if number not in taken)]:
             batch.task = task = idle[number]
             decided = number in taken and self._process_partition(task, taken[number], executors, until)
@@ -167,6 +181,8 @@ class Loop:
         self._step_over_markers(batch, idle)
         # 4. The producer's thread commits and saves; the loop goes on.
         if batch.tasks:
+            self._meters.decide_seconds.observe(time.monotonic() - begun)
+            self._meters.batch_records.observe(sum(map(len, taken.values())))
             self._committing[producer] = batch.tasks
             metadata = str(self._assigned.commit_metadata)
             offsets = [offset for task in batch.tasks for offset in task.offsets_to_commit(metadata)]
@@ -180,33 +196,37 @@ class Loop:
         """Decides records of a partition in order, until the time is over; returns whether there were any."""
         decided: dict[str, int] = {}
         done, topic, offset = 0, "", -1
+        message: Any  # of the client, which types all its answers as optional
+        context, counts = self._record, self._meters.records
+        context.partition = task.number
+        set_message_context(cast("MessageContext", context))
         try:
             while done < len(records) and time.monotonic() < until:
                 message, headers, _ = records[done]
-                topic, offset = cast("str", message.topic()), cast("int", message.offset())
-                set_message_context(MessageContext(topic, task.number, offset, 0))
+                context.topic = topic = message.topic()
+                context.offset = offset = message.offset()
                 executors[topic](message.value(), message.key(), message.timestamp()[1], headers)
                 decided[topic] = offset + 1
+                counts[topic] += 1
                 done += 1
         except (EngineStopped, KafkaException):
             raise
         except Exception as error:
             raise decision_failed(error, topic=topic, partition=task.number, offset=offset) from error
-        task.note_decided(decided)
+        task.note_decided(decided, until - _MOST_SECONDS)
         self._inbox.put_back(task, records[done:])
         return done > 0
 
     def _step_over_markers(self, batch: Batch, idle: Mapping[int, PartitionTask]) -> None:
-        """Commits ends behind control records: of partitions that are committed anyway, and of all once it is quiet.
+        """Commits ends behind control records: of partitions that are committed anyway, and of those that are quiet.
 
         In a transaction: an offset committed outside of one can take the group back behind another transaction.
         """
-        if batch.tasks:
-            self._active = time.monotonic()
-        quiet = time.monotonic() - self._active > _QUIET_SECONDS
-        for task in list(idle.values()) if quiet else list(batch.tasks):
-            ends = task.positions_past_markers()
-            if ends:
-                task.note_decided(ends)
-                if task not in batch.tasks:
-                    batch.tasks.append(task)
+        now = time.monotonic()
+        for task in idle.values():
+            if task in batch.tasks or task.is_quiet(now, _QUIET_SECONDS):
+                ends = task.positions_past_markers()
+                if ends:
+                    task.note_decided(ends, now)
+                    if task not in batch.tasks:
+                        batch.tasks.append(task)

@@ -39,10 +39,12 @@ class Wakeups:
     def run_due(self, batch: Batch, task: PartitionTask, now_ms: int) -> bool:
         """Runs what is due in one partition; returns whether anything was."""
         store, most, touched = task.store, 1 + _MOST // len(self._assigned.tasks), False
+        lateness = self._assigned.meters.timer_lateness
         store.look_ahead(now_ms)
         if self._on_timer is not None:
             for due_ms, key in store.due(self._due_until(task, now_ms), most):
                 touched = True
+                lateness.observe((now_ms - due_ms) / 1000)
                 with naming_failures(partition=task.number, timer_due_ms=due_ms):
                     _send(batch, self._on_timer(key.decode(), due_ms, KeyState(store, key), now_ms))
         if self._on_capacity is not None:

@@ -17,10 +17,10 @@ class _Window:
     At 1, each command is a probe: after each one that fails, the backoff before the next doubles, up to 30 s.
     """
 
-    __slots__ = ("_failures", "_halved_ms", "_limit", "_probe_ms", "_successes", "opens_ms", "size")
+    __slots__ = ("_failures", "_halved_ms", "_probe_ms", "_successes", "limit", "opens_ms", "size")
 
     def __init__(self, limit: int, size: int) -> None:
-        self._limit = limit
+        self.limit = limit
         self.size = size
         self._halved_ms = self._probe_ms = self.opens_ms = 0
         self._successes = self._failures = 0
@@ -29,7 +29,7 @@ class _Window:
         self._successes += 1
         self._decay()
         self._probe_ms = self.opens_ms = 0
-        if self.size < self._limit:
+        if self.size < self.limit:
             self.size += 1
 
     def on_failure(self, in_flight: int, now_ms: int) -> None:
@@ -57,8 +57,9 @@ class AdmissionControl:
         self._queued = queued
         self._granted: dict[str, int] = defaultdict(int)
         self._denied: set[str] = set()
-        self._limit = limit
+        self.limit = limit
         self._windows: dict[str, _Window] = {}
+        self._queued_since: dict[str, int] = {}
 
     def try_acquire(self, step: str) -> bool:
         """Takes a slot for a command of the step, if one is free and no saga is queued for it."""
@@ -91,6 +92,11 @@ class AdmissionControl:
 
     def admissible(self, now_ms: int) -> dict[str, int]:
         """How many queued sagas can be admitted now, by step."""
+        for step, queued in self._queued.items():
+            if not queued:
+                self._queued_since.pop(step, None)
+            elif step not in self._queued_since:
+                self._queued_since[step] = now_ms
         return {
             step: min(free, self._queued[step])
             for step, free, opens_ms in self._with_free_slots()
@@ -102,8 +108,12 @@ class AdmissionControl:
         return min((opens_ms for _, _, opens_ms in self._with_free_slots()), default=None)
 
     def windows(self) -> dict[str, int]:
-        """How many commands of each step may be in flight now."""
+        """How many commands of each step may be in flight now; steps without an entry may have `limit`."""
         return {step: window.size for step, window in list(self._windows.items())}
+
+    def queued_since(self) -> dict[str, int]:
+        """For each step with a queue: since when (ms since 1970) the queue was never empty, as far as this pod saw."""
+        return dict(self._queued_since)
 
     def _with_free_slots(self) -> Iterator[tuple[str, int, int]]:
         """(step, free slots, time from which they can be used) of steps with queued sagas and free slots."""
@@ -118,6 +128,6 @@ class AdmissionControl:
         window = self._windows.get(step)
         if window is None:
             # Sagas queued below the limit, in a new process: the participant was failing before, so go on from there.
-            size = max(1, min(self._limit, self._in_flight.get(step, 0))) if self._queued.get(step) else self._limit
-            window = self._windows[step] = _Window(self._limit, size)
+            size = max(1, min(self.limit, self._in_flight.get(step, 0))) if self._queued.get(step) else self.limit
+            window = self._windows[step] = _Window(self.limit, size)
         return window

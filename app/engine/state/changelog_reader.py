@@ -44,6 +44,11 @@ class ChangelogReader:
         self.records = 0
         self._consumer = self._reader(client, ends) if self._unfinished else None
 
+    @property
+    def remaining(self) -> int:
+        """Changelog offsets left to read; may be read on any thread."""
+        return sum(max(0, self._ends[number] - self._stores[number].offset) for number in list(self._unfinished))
+
     def step(self) -> bool:
         """Applies one chunk; returns whether every store is complete. Raises RestoreStuck when there is no progress."""
         chunk: Chunk = {}

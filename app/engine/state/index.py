@@ -17,12 +17,13 @@ from itertools import islice, takewhile
 import orjson
 
 from app.engine.state.due_times import DueTimes, bucket
-from app.engine.state.saga_counts import NO_COUNTERS, QUEUED, Counters, SagaCounts, counters_of
+from app.engine.state.saga_counts import NO_COUNTERS, QUEUED, STUCK_STEP, Counters, SagaCounts, counters_of
 from app.saga.immutable import immutable
 from app.saga.state import Progress, due_ms
 
 _DUE = b"\x00due"
 _QUEUE = b"\x00queue"
+_STUCK = b"\x00stuck"
 _LAST_TICKET = (1 << 64) - 1
 _LOOK_AHEAD_MS = 120_000
 _CHUNK = 10_000
@@ -68,12 +69,14 @@ class Index:
         self._tickets_issued = 0
         self._loaded_tickets: dict[str, deque[tuple[bytes, bytes]]] = {}
         self._last_taken: dict[str, bytes] = {}  # by step; the ticket may still be on disk
+        self._stuck: set[tuple[bytes, int, str]] = set()  # key, since when (ms since 1970), step
 
     def load(self, counts: bytes) -> None:
         """Takes over the stored counts."""
         document = orjson.loads(counts)
         self._tickets_issued = document["tickets"]
         self.counts.load(document)
+        self._stuck.update(map(_stuck_entry, self._scan(_STUCK, _STUCK + b"\xff")))
 
     def change(self, key: bytes, old: IndexEntry, new: IndexEntry) -> None:
         """The index entry of a saga changes; NO_ENTRY stands for no saga."""
@@ -82,11 +85,33 @@ class Index:
         if new_due is not None and (old_due is None or new_due < old_due or bucket(old_due) != bucket(new_due)):
             self._puts.append(_due_key(new_due, key))
         if old[1] != new[1]:
-            self.counts.change(old[1], new[1])
+            stuck = self.counts.change(old[1], new[1])
             for kind, step in new[1]:
                 if kind == QUEUED and (kind, step) not in old[1]:
                     self._tickets_issued += 1
                     self._puts.append(_queue_key(step, self._tickets_issued, key))
+            if stuck:
+                self._change_stuck(key, old[1], new[1])
+
+    def stuck_since(self) -> dict[str, int]:
+        """By step: since when (ms since 1970) the oldest stuck saga is stuck. May be called on any thread."""
+        oldest: dict[str, int] = {}
+        for _, since_ms, step in list(self._stuck):
+            oldest[step] = min(since_ms, oldest.get(step, since_ms))
+        return oldest
+
+    def _change_stuck(self, key: bytes, old: Counters, new: Counters) -> None:
+        for entries, other in ((old, new), (new, old)):
+            for kind, name in entries:
+                if kind == STUCK_STEP and (kind, name) not in other:
+                    since_ms, _, step = name.partition(":")
+                    entry = (key, int(since_ms), step)
+                    if entries is old:
+                        self._stuck.discard(entry)
+                        self._deletes.append(_stuck_key(*entry))
+                    else:
+                        self._stuck.add(entry)
+                        self._puts.append(_stuck_key(*entry))
 
     def changes(self) -> IndexChanges:
         """What is to be written since the last call, together with the changed sagas."""
@@ -153,3 +178,13 @@ def _due_entry(key: bytes) -> tuple[int, bytes]:
 
 def _queue_key(step: str, ticket: int, key: bytes) -> bytes:
     return _QUEUE + step.encode() + b"\x00" + ticket.to_bytes(8, "big") + key
+
+
+def _stuck_key(key: bytes, since_ms: int, step: str) -> bytes:
+    return _STUCK + since_ms.to_bytes(8, "big") + step.encode() + b"\x00" + key
+
+
+def _stuck_entry(stuck: bytes) -> tuple[bytes, int, str]:
+    start = len(_STUCK) + 8
+    step, _, key = stuck[start:].partition(b"\x00")
+    return key, int.from_bytes(stuck[start - 8 : start], "big"), step.decode()

@@ -23,7 +23,7 @@ _PAUSE_SECONDS = 0.005
 _WRITE_STALL = "Write stall"
 
 _CHANGELOG = b"\x00changelog-id"
-_LAYOUT = "3"  # of everything that is stored beside the sagas
+_LAYOUT = "4"  # of everything that is stored beside the sagas
 _WRITE_BUFFER_BYTES = 8 << 20
 _CORRUPT_MARKER = "BROKEN"  # a file of this name in the folder: its state was found to be corrupt
 _ADVICE = {

@@ -13,7 +13,9 @@ Counters = tuple[CounterKey, ...]
 IN_FLIGHT, QUEUED, LIVE, STUCK, ENDED = "asked", "waiting", "live", "stuck", "ended"
 _MAX_CACHED_DELTAS = 10_000  # most sagas make a few changes; one with many parallel steps can make almost any number
 NO_COUNTERS: Counters = ()
-_HAS_STUCK, _HAS_ENDED = (STUCK, ""), (ENDED, "")
+HAS_STUCK, _HAS_ENDED = (STUCK, ""), (ENDED, "")
+STUCK_STEP = "stuck_step"
+"""The kind of entries for single stuck steps: they are not counted, but kept one by one in the index."""
 
 
 def counters_of(state: State | None) -> Counters:
@@ -25,8 +27,10 @@ def counters_of(state: State | None) -> Counters:
                 found.append((IN_FLIGHT, active.step))
             elif isinstance(active, Queued):
                 found.append((QUEUED, active.step))
-            elif _HAS_STUCK not in found:
-                found.append(_HAS_STUCK)
+            else:
+                if HAS_STUCK not in found:
+                    found.append(HAS_STUCK)
+                found.append((STUCK_STEP, f"{active.since_ms}:{active.step}"))
         return tuple(found)
     return NO_COUNTERS if state is None or isinstance(state, NotStarted) else (_HAS_ENDED,)
 
@@ -43,7 +47,7 @@ class SagaCounts:
         self.live: Counter[str] = Counter()
         self._totals: Counter[str] = Counter()
         self._all = {IN_FLIGHT: self.in_flight, QUEUED: self.queued, LIVE: self.live}
-        self._deltas: dict[tuple[Counters, Counters], list[tuple[Counter[str], str, int]]] = {}
+        self._deltas: dict[tuple[Counters, Counters], tuple[list[tuple[Counter[str], str, int]], bool]] = {}
 
     @property
     def stuck(self) -> int:
@@ -55,15 +59,17 @@ class SagaCounts:
         """Sagas that have ended and are still retained."""
         return self._totals[ENDED]
 
-    def change(self, old: Counters, new: Counters) -> None:
-        """Moves one saga from its old counters to its new ones."""
+    def change(self, old: Counters, new: Counters) -> bool:
+        """Moves one saga from its old counters to its new ones; returns whether a step is or was stuck."""
         deltas = self._deltas.get((old, new))
         if deltas is None:
             if len(self._deltas) >= _MAX_CACHED_DELTAS:
                 self._deltas.clear()
-            deltas = self._deltas[old, new] = [*self._deltas_of(old, new, -1), *self._deltas_of(new, old, 1)]
-        for counter, name, by in deltas:
+            changes = [*self._deltas_of(old, new, -1), *self._deltas_of(new, old, 1)]
+            deltas = self._deltas[old, new] = changes, HAS_STUCK in (*old, *new)
+        for counter, name, by in deltas[0]:
             counter[name] += by
+        return deltas[1]
 
     def document(self) -> dict[str, Any]:
         """The counts as JSON, in the form that is stored on disk."""
@@ -80,5 +86,5 @@ class SagaCounts:
 
     def _deltas_of(self, counts: Counters, excluding: Counters, by: int) -> Iterator[tuple[Counter[str], str, int]]:
         for kind, name in counts:
-            if (kind, name) not in excluding:
+            if (kind, name) not in excluding and kind != STUCK_STEP:
                 yield (self._all[kind], name, by) if name else (self._totals, kind, by)

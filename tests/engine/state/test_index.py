@@ -199,7 +199,7 @@ def test_queued_sagas_are_admitted_in_order(store: PartitionStore) -> None:
     store.index.counts.in_flight.clear()
     assert [key for _, key in store.admitted(BEGIN, 1)] == [b"z"]
     store.index.counts.in_flight.clear()
-    store.admission._limit = 10
+    store.admission.limit = 10
     assert [key for _, key in store.admitted(BEGIN, 10)] == [b"y", b"x"]
 
 

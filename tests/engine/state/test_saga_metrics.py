@@ -1,12 +1,14 @@
 """Statistics of a partition's sagas, and the metrics made of them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from app.engine.state.partition_stats import PartitionStats, partition_stats
 from app.engine.state.store import PartitionStore
+from app.ops.metrics import Sample
 from app.saga.state import (
     BackingOff,
     Compensating,
@@ -20,21 +22,11 @@ from app.saga.state import (
     Stuck,
     Why,
 )
-from app.saga_metrics import samples
+from app.saga_metrics import saga_gauges
 
 NOW = 1_700_000_000_000
 LIMIT = 8
 WHY = Why("no funds", "payment", requested=False)
-NAMES = {
-    "saga_live",
-    "saga_ended",
-    "saga_stuck",
-    "saga_commands_in_flight",
-    "saga_steps_queued",
-    "saga_admission_window",
-    "saga_next_due_timestamp_seconds",
-    "saga_state_bytes",
-}
 
 
 def data(version: int = 1) -> SagaData:
@@ -73,12 +65,15 @@ def store(tmp_path: Path) -> Iterator[PartitionStore]:
     opened.close()
 
 
-def values(stats: Mapping[int, PartitionStats]) -> dict[tuple[str, str], float]:
-    """Each sample's value, by its name and labels."""
-    return {
-        (sample.name, " ".join(f"{label}={text}" for label, text in sample.labels.items())): sample.value
-        for sample in samples(stats)
-    }
+def values(*stats: PartitionStats) -> dict[tuple[str, ...], float]:
+    """Each sample's value, by its name and the values of its labels."""
+    return {(sample.name, *sample.labels.values()): number(sample) for sample in saga_gauges(stats)}
+
+
+def number(sample: Sample) -> float:
+    """The value of a gauge."""
+    assert isinstance(sample.value, int | float)
+    return sample.value
 
 
 def test_each_saga_is_counted_in_its_state(store: PartitionStore) -> None:
@@ -91,38 +86,47 @@ def test_each_saga_is_counted_in_its_state(store: PartitionStore) -> None:
         in_flight={"reservation": 2, "payment": 1},
         queued={"reservation": 1, "payment": 2},
         windows={"payment": LIMIT // 2},
+        limit=LIMIT,
+        queued_since={},
+        stuck_since={"payment": NOW},
         due_ms=NOW + 9_500,
         bytes=size,
     )
     assert size > 0
 
 
-def test_the_samples_are_the_statistics_by_partition(store: PartitionStore) -> None:
-    """Each sample has its partition's number; times are in seconds since 1970, Prometheus' unit."""
-    found = values({3: partition_stats(store)})
-    size = found.pop(("saga_state_bytes", "partition=3"))
-    assert size > 0
+def test_the_gauges_add_up_the_partitions(store: PartitionStore) -> None:
+    """Counts are sums, times the earliest; times are in seconds since 1970, Prometheus' unit."""
+    one = partition_stats(store)
+    found = values(one, replace(one, due_ms=NOW + 5_000, stuck_since={"payment": NOW - 7_000}))
+    size = found.pop(("saga_state_bytes",))
+    assert size == 2 * one.bytes > 0
     assert found == {
-        ("saga_live", "partition=3 definition=order/1"): 3,
-        ("saga_live", "partition=3 definition=order/2"): 2,
-        ("saga_ended", "partition=3"): 2,
-        ("saga_stuck", "partition=3"): 1,
-        ("saga_commands_in_flight", "partition=3 step=payment"): 1,
-        ("saga_commands_in_flight", "partition=3 step=reservation"): 2,
-        ("saga_steps_queued", "partition=3 step=payment"): 2,
-        ("saga_steps_queued", "partition=3 step=reservation"): 1,
-        ("saga_admission_window", "partition=3 step=payment"): LIMIT // 2,
-        ("saga_next_due_timestamp_seconds", "partition=3"): 1_700_000_009.5,
+        ("saga_live", "order/1"): 6,
+        ("saga_live", "order/2"): 4,
+        ("saga_ended",): 4,
+        ("saga_stuck",): 2,
+        ("saga_stuck_oldest_timestamp_seconds", "payment"): NOW / 1000 - 7,
+        ("saga_commands_in_flight", "payment"): 2,
+        ("saga_commands_in_flight", "reservation"): 4,
+        ("saga_steps_queued", "payment"): 4,
+        ("saga_steps_queued", "reservation"): 2,
+        ("saga_admission_window", "payment"): LIMIT // 2 * 2,
+        ("saga_admission_limit",): 2 * LIMIT,
+        ("saga_next_due_timestamp_seconds",): NOW / 1000 + 5,
     }
 
 
-def test_the_names_are_those_of_the_dashboards(store: PartitionStore) -> None:
-    """All names, each with one help text, for any partition; all are gauges."""
-    both = samples({0: partition_stats(store), 1: partition_stats(store)})
-    assert {sample.name for sample in both} == NAMES
-    assert len({(sample.name, sample.help) for sample in both}) == len(NAMES)
-    assert {sample.kind for sample in both} == {"gauge"}
-    assert len({(sample.name, *sample.labels.items()) for sample in both}) == len(both)
+def test_a_queue_tells_since_when_it_waits(store: PartitionStore) -> None:
+    """From the first batch that saw it; not any more once it is empty."""
+    store.admission.admissible(NOW + 1)
+    store.admission.admissible(NOW + 2)
+    assert partition_stats(store).queued_since == dict.fromkeys(("payment", "reservation"), NOW + 1)
+    for key in ALL:
+        store.set(key, None)
+    store.save(store.changes(), 2)
+    store.admission.admissible(NOW + 3)
+    assert partition_stats(store).queued_since == {}
 
 
 def test_a_sample_that_drops_to_zero_stays(store: PartitionStore) -> None:
@@ -131,17 +135,17 @@ def test_a_sample_that_drops_to_zero_stays(store: PartitionStore) -> None:
         store.set(key, None)
     store.save(store.changes(), 2)
     store.look_ahead(NOW)
-    found = values({0: partition_stats(store)})
-    assert found.pop(("saga_state_bytes", "partition=0")) > 0
-    assert set(found.values()) == {0, LIMIT // 2}
-    assert found["saga_steps_queued", "partition=0 step=reservation"] == 0
-    assert ("saga_live", "partition=0 definition=order/2") in found
-    assert ("saga_next_due_timestamp_seconds", "partition=0") not in found
+    found = values(partition_stats(store))
+    assert found.pop(("saga_state_bytes",)) > 0
+    assert set(found.values()) == {0, LIMIT, LIMIT // 2}
+    assert found["saga_steps_queued", "reservation"] == 0
+    assert ("saga_live", "order/2") in found
+    assert ("saga_next_due_timestamp_seconds",) not in found
 
 
 def test_a_pod_without_partitions_has_no_samples() -> None:
     """There are no samples without partitions."""
-    assert samples({}) == []
+    assert values() == {}
 
 
 def test_a_closed_store_still_has_statistics(tmp_path: Path) -> None:

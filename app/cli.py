@@ -17,6 +17,7 @@ from app.devkafka.cli import app as kafka
 from app.engine.errors import EngineStopped, NeedsOperator
 from app.engine.kafka import topics_admin
 from app.engine.kafka.permission_probe import try_out
+from app.engine.process_exit import NEEDS_OPERATOR, NEEDS_RESTART
 from app.operators.cli import app as operators
 from app.ops import logs
 from app.ops.metrics import CannotServe
@@ -28,8 +29,6 @@ from app.wire.cli import app as wire
 from app.wire.topics import Topics
 
 _EXPECTED_ERRORS = (EngineStopped, WrongSetting, CannotServe, KafkaException, KeyboardInterrupt)
-UNUSABLE = 2  # exit code: a person must change a setting, a topic or a permission first
-ENDED = 1  # exit code: start it again
 
 
 def command(sagas: Mapping[str, Versions], draw: runner.Draw) -> typer.Typer:
@@ -159,7 +158,7 @@ def _exit_with_sentence() -> Iterator[None]:
 def _exit(cause: BaseException) -> NoReturn:
     """Ends the process at once: a commit that hangs on its own thread must not hold it."""
     sentence = cause.args[0].str() if isinstance(cause, KafkaException) else str(cause) or "interrupted"
-    exit_code = UNUSABLE if isinstance(cause, NeedsOperator | WrongSetting | CannotServe) else ENDED
+    exit_code = NEEDS_OPERATOR if isinstance(cause, NeedsOperator | WrongSetting | CannotServe) else NEEDS_RESTART
     sys.stdout.flush()
     logs.last_line(sentence, exit_code)
     os._exit(exit_code)

@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from app.cli import ENDED, UNUSABLE
+from app.engine.process_exit import NEEDS_OPERATOR, NEEDS_RESTART
 from app.ops.settings import Settings
 from app.saga.state import Progress, Queued, Running, SagaData
 from app.wire.state_codec import encode
@@ -40,13 +40,13 @@ def settings_of(sandbox: Sandbox) -> dict[str, object]:
 
 def refusal(finished: subprocess.CompletedProcess[str]) -> str:
     """The one sentence of a command that refused to run: for `saga run` the last line of its JSON log, else plain."""
-    assert finished.returncode == UNUSABLE, finished.stderr
+    assert finished.returncode == NEEDS_OPERATOR, finished.stderr
     assert "Traceback" not in finished.stderr
     *before, last = finished.stderr.splitlines()
     assert all(line.startswith("{") for line in before), finished.stderr
     if last.startswith("{"):
         line = orjson.loads(last)
-        assert line["exit_code"] == UNUSABLE
+        assert line["exit_code"] == NEEDS_OPERATOR
         return str(line["event"])
     assert last.startswith("saga: ")
     return last.removeprefix("saga: ")
@@ -165,7 +165,7 @@ def test_settings_are_shown() -> None:
 
 def test_exit_codes_say_whether_a_restart_helps() -> None:
     """A supervisor can tell whether a restart helps."""
-    assert (UNUSABLE, ENDED) == (2, 1)
+    assert (NEEDS_OPERATOR, NEEDS_RESTART) == (2, 1)
 
 
 @pytest.mark.broker

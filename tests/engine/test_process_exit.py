@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from app.cli import ENDED, UNUSABLE
+from app.engine.process_exit import NEEDS_OPERATOR, NEEDS_RESTART
 
 SCRIPT = """
 import contextlib, sys, time
@@ -41,12 +41,12 @@ def process_that_hangs(raises: str) -> subprocess.CompletedProcess[str]:
 def test_an_unexpected_error_is_named_by_its_class_alone() -> None:
     """The exit code asks for a restart; the text of the error may hold data."""
     finished = process_that_hangs('raise RuntimeError("what a customer ordered")')
-    assert finished.returncode == ENDED
+    assert finished.returncode == NEEDS_RESTART
     assert '"reason": "RuntimeError"' in finished.stderr
     assert "ordered" not in finished.stderr
 
 
-@pytest.mark.parametrize(("error", "code"), (("NeedsOperator", UNUSABLE), ("NeedsRestart", ENDED)))
+@pytest.mark.parametrize(("error", "code"), (("NeedsOperator", NEEDS_OPERATOR), ("NeedsRestart", NEEDS_RESTART)))
 def test_an_error_of_the_engine_keeps_its_sentence_and_its_exit_code(error: str, code: int) -> None:
     """Even if quixstreams has wrapped it, as it does with errors of a rebalance callback."""
     for raises in (

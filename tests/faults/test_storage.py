@@ -6,7 +6,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from app.cli import UNUSABLE
+from app.engine.process_exit import NEEDS_OPERATOR
 from tests.broker.order_load import check_invariants
 from tests.broker.participant_replies import complete
 from tests.broker.pods import Site, site
@@ -62,9 +62,9 @@ def test_a_full_disk_stops_a_pod_with_an_error_until_space_is_freed(
         for number in range(40):
             at.place(f"o-{number}")
         until(lambda: not pod.alive, "the pod to end")
-        assert pod.exit_code == UNUSABLE
+        assert pod.exit_code == NEEDS_OPERATOR
         last = orjson.loads(pod.said().splitlines()[-1])
-        assert last["exit_code"] == UNUSABLE
+        assert last["exit_code"] == NEEDS_OPERATOR
         assert last["event"].startswith(f"the state in {full}")
         assert "can't be used (IO error: No space left on device" in last["event"]
         assert [line for line in pod.said().splitlines() if not line.startswith("{")] == []

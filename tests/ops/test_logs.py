@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.cli import ENDED, UNUSABLE
+from app.engine.process_exit import NEEDS_OPERATOR, NEEDS_RESTART
 from app.ops.settings import Settings
 
 _NAMES = frozenset(f"SAGA_{name.upper()}" for name in Settings.model_fields)
@@ -76,7 +76,7 @@ def test_a_wrong_setting_is_the_last_json_line(setting: str, value: object, sent
     ended = saga("run", **{setting: value})
     last = json_lines(ended)[-1]
     assert last["event"].startswith(sentence)
-    assert (last["level"], last["exit_code"], ended.returncode) == ("error", UNUSABLE, UNUSABLE)
+    assert (last["level"], last["exit_code"], ended.returncode) == ("error", NEEDS_OPERATOR, NEEDS_OPERATOR)
 
 
 @pytest.mark.parametrize("level", ("DEBUG", "ERROR"))
@@ -88,7 +88,7 @@ def test_a_pod_that_must_be_restarted_says_so_in_its_last_json_line(level: str) 
     )
     last = json_lines(ended)[-1]
     assert (last["event"], last["level"]) == ("the broker is gone", "error")
-    assert (last["exit_code"], ended.returncode) == (ENDED, ENDED)
+    assert (last["exit_code"], ended.returncode) == (NEEDS_RESTART, NEEDS_RESTART)
 
 
 def test_an_unexpected_error_is_one_json_line() -> None:
@@ -125,7 +125,7 @@ def test_a_short_command_ends_with_a_plain_sentence(words: tuple[str, ...]) -> N
     ended = saga(*words, open_transactions=0)
     (line,) = ended.stderr.splitlines()
     assert line.startswith("saga: SAGA_OPEN_TRANSACTIONS is wrong: ")
-    assert ended.returncode == UNUSABLE
+    assert ended.returncode == NEEDS_OPERATOR
 
 
 def test_a_terminal_gets_a_plain_sentence() -> None:
@@ -136,7 +136,7 @@ def test_a_terminal_gets_a_plain_sentence() -> None:
     )
     os.close(terminal)
     try:
-        assert process.wait(60) == UNUSABLE
+        assert process.wait(60) == NEEDS_OPERATOR
         shown = os.read(reading, 10_000).decode()
     finally:
         process.kill()

@@ -20,7 +20,9 @@ from app.engine.kafka.permission_probe import try_out
 from app.engine.process_exit import NEEDS_OPERATOR, NEEDS_RESTART
 from app.operators.cli import app as operators
 from app.ops import logs
+from app.ops.errors import CommandFailed
 from app.ops.metrics import CannotServe
+from app.ops.pid_file import leave, pid_file
 from app.ops.settings import Settings, WrongSetting, load
 from app.saga.versions import Versions
 from app.samples.cli import app as samples
@@ -28,7 +30,7 @@ from app.wire.acls import Acls
 from app.wire.cli import app as wire
 from app.wire.topics import Topics
 
-_EXPECTED_ERRORS = (EngineStopped, WrongSetting, CannotServe, KafkaException, KeyboardInterrupt)
+_EXPECTED_ERRORS = (CommandFailed, EngineStopped, WrongSetting, CannotServe, KafkaException, KeyboardInterrupt)
 
 
 def command(sagas: Mapping[str, Versions], draw: runner.Draw) -> typer.Typer:
@@ -55,6 +57,7 @@ def command(sagas: Mapping[str, Versions], draw: runner.Draw) -> typer.Typer:
     top.add_typer(audit, name="audit")
     top.add_typer(_topics(), name="topics")
     top.command("run")(_run(draw))
+    top.command("leave")(_leave)
     top.command("settings")(_settings)
     top.command("demo")(demo)
     top.add_typer(operators)
@@ -74,6 +77,15 @@ def _run(draw: runner.Draw) -> Callable[[typer.Context], None]:
             runner.run(settings, context.obj, draw)
 
     return run
+
+
+def _leave(
+    wait: Annotated[float, typer.Option(min=1, help="Seconds to wait until the pod has stopped.")] = 30.0,
+) -> None:
+    """Stop the pod that runs here with these settings, for good: its partitions go to other pods at once."""
+    with _exit_with_sentence():
+        leave(pid_file(load()), wait)
+        typer.echo("the pod has left its group and stopped")
 
 
 def _settings() -> None:

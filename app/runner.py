@@ -13,6 +13,7 @@ from app.engine.meters import Meters
 from app.engine.policy import Policy
 from app.engine.processor import SagaProcessor
 from app.ops.metrics import serve
+from app.ops.pid_file import pid_file, pid_noted
 from app.ops.settings import Settings, changed_settings
 from app.saga.definition import with_policy
 from app.saga.versions import Versions
@@ -37,6 +38,7 @@ def client_config(settings: Settings) -> ClientConfig:
         compression=settings.compression,
         open_transactions=settings.open_transactions,
         batch_records=settings.batch_records,
+        leave_on_stop=settings.leave_on_stop,
         security=settings.security,
     )
 
@@ -65,7 +67,7 @@ def run(settings: Settings, versions: Versions, draw: Draw) -> None:
     app = SagaApplication(config, topics, policy, meters, measured=settings.metrics_port != 0)
     draw(app, topics, SagaProcessor(versions, partitions, meters))
     log.info("started", extra=_identity(settings, versions) | {"settings": changed_settings(settings)})
-    with _served(settings, versions, app):
+    with _served(settings, versions, app), pid_noted(pid_file(settings)):
         app.run()
     log.info("stopped", extra={"seconds": round(app.health.stopping_seconds, 1)})
 

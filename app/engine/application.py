@@ -7,6 +7,8 @@ recovery (they can miss the last committed batch), the rebalance callbacks, and 
 
 import gc
 import logging
+import signal
+import time
 from typing import Any, cast
 
 from confluent_kafka import KafkaError, TopicPartition
@@ -40,6 +42,8 @@ from app.wire.topics import STATE, Topics
 log = logging.getLogger(__name__)
 
 _CLOSING_SECONDS = 10.0
+_LEAVING_SECONDS = 5.0
+_LEAVING_POLL_SECONDS = 0.05
 
 
 class CheckedTopics(TopicManager):
@@ -87,6 +91,7 @@ class SagaApplication(Application):
         self._context = BatchContext(topics.full, topics.full(STATE))
         self.meters = meters or Meters()
         self._assigned = AssignedPartitions(cast("BaseConsumer", self._consumer), config, topics, policy, self.meters)
+        self._leaves = config.leave_on_stop
         self.health = Health(self._assigned, self.meters, config.poll_timeout)
         self.producers: list[TransactionalProducer] = []
         self.steady_clock = SteadyClock()
@@ -173,7 +178,26 @@ class SagaApplication(Application):
         log.info("stopping")
         self.health.stops()
         loop.stop()
+        if self._leaves:
+            self._leave_group()
         self._consumer.poll(0)  # takes note of a pending assignment: closing the client can hang on one
+
+    def leave(self, *_: object) -> None:
+        """Stops for good: hands its partitions over at once. A pod that just stops keeps them for its next start."""
+        self._leaves = True
+        self.stop()
+
+    def _leave_group(self) -> None:
+        """A static member that is closed stays in the group for the session timeout; one that unsubscribes leaves."""
+        self._consumer.unsubscribe()  # type: ignore[no-untyped-call]
+        end = time.monotonic() + _LEAVING_SECONDS
+        while self._assigned.joined and time.monotonic() < end:
+            self._consumer.poll(_LEAVING_POLL_SECONDS)
+        log.info("left the group")
+
+    def _setup_signal_handlers(self) -> None:
+        super()._setup_signal_handlers()  # type: ignore[no-untyped-call]
+        signal.signal(signal.SIGUSR1, self.leave)
 
     def _open_producers(self) -> list[TransactionalProducer]:
         config = self._client_config

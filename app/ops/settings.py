@@ -61,6 +61,9 @@ class Settings(KafkaSettings):
         le=86400 * 3650,
         description="seconds for which an ended saga is remembered; overrides the saga's definition",
     )
+    leave_on_stop: bool = Field(
+        False, description="whether a pod that is told to stop hands its partitions over at once, and not at its return"
+    )
     metrics_port: int = Field(0, ge=0, le=65535, description="port of the Prometheus endpoint; 0: no endpoint")
     metrics_host: str = Field("0.0.0.0", description="address that the Prometheus endpoint listens on")  # noqa: S104
     min_replication: int = Field(

@@ -227,7 +227,7 @@ def retained(port: int) -> float:
     """The pod's metric of ended sagas that are still retained."""
     with urlopen(f"http://{HOST}:{port}/metrics", timeout=10) as answer:
         lines = answer.read().decode().splitlines()
-    return next(float(line.split()[-1]) for line in lines if line.startswith("saga_ended{"))
+    return next(float(line.split()[-1]) for line in lines if line.startswith("saga_ended "))
 
 
 def tombstones(at: Site) -> list[bytes | None]:

@@ -46,7 +46,7 @@ def test_durations_are_cumulative_and_their_sum_is_exact() -> None:
 @pytest.fixture
 def lived() -> World:
     """A simulated world without crashes, in which all that was decided was committed."""
-    plan = next(plan for plan in map(lambda seed: draw(seed, 200), range(100)) if not plan.pod_faults.crash_every)
+    plan = next(plan for plan in (draw(seed, 200) for seed in range(100)) if not plan.pod_faults.crash_every)
     with without_logging_and_gc(), world(plan) as made:
         made.run()
         return made

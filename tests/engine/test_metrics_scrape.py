@@ -110,7 +110,7 @@ def test_probes_follow_a_pods_life(kafka_bootstrap: str, topic_prefix: str, tmp_
 def probe(port: int, path: str) -> tuple[int, str]:
     """The status and the text of a probe."""
     try:
-        with urlopen(f"http://127.0.0.1:{port}/{path}", timeout=10) as response:  # noqa: S310 - a local address of this test
+        with urlopen(f"http://127.0.0.1:{port}/{path}", timeout=10) as response:
             return response.status, response.read().decode()
     except HTTPError as error:
         return error.code, error.read().decode()

@@ -20,8 +20,10 @@ class PartitionTask:
     offsets at which the client last saw an input end. While `in_transaction`, the task is the committing thread's.
     """
 
-    __slots__ = ("_changelog_end", "_changes", "_decided_at", "_to_commit", "ends", "frontier", "in_transaction", "number",
-                 "positions", "records", "store")  # fmt: skip
+    __slots__ = (
+        "_changelog_end", "_changes", "_decided_at", "_to_commit", "ends", "frontier", "in_transaction", "number",
+        "positions", "records", "store",
+    )  # fmt: skip
 
     def __init__(self, number: int, store: PartitionStore, positions: Mapping[str, int]) -> None:
         self.number = number

@@ -23,6 +23,7 @@ class ClientConfig:
     compression: str = "lz4"
     open_transactions: int = 2
     batch_records: int = 4000
+    leave_on_stop: bool = False
     security: Security = PLAINTEXT
 
     @property

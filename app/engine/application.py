@@ -86,11 +86,12 @@ class SagaApplication(Application):
             auto_create_topics=False,
             use_changelog_topics=False,
         )
-        cast("Any", self._consumer)._user_error_cb = _on_consumer_error
+        cast("Any", self._consumer)._user_error_cb = self._on_consumer_error
         self._client_config = config
         self._context = BatchContext(topics.full, topics.full(STATE))
         self.meters = meters or Meters()
         self._assigned = AssignedPartitions(cast("BaseConsumer", self._consumer), config, topics, policy, self.meters)
+        self._pod_log = PodLog(self._assigned, self.meters)
         self._leaves = config.leave_on_stop
         self.health = Health(self._assigned, self.meters, config.poll_timeout)
         self.producers: list[TransactionalProducer] = []
@@ -169,12 +170,11 @@ class SagaApplication(Application):
 
     def _run_loop(self, loop: Loop, executors: Any) -> None:
         stalled = StalledInputs(self._consumer, self._assigned)
-        pod_log = PodLog(self._assigned, self.meters)
         self.health.loop_runs(lambda: loop.turned_at)
         while self._run_tracker.running and not self._stop_event.is_set():  # it may have been told to stop before
             loop.run_once(executors)
             stalled.check(loop.turned_at)
-            pod_log.check(loop.turned_at)
+            self._pod_log.check(loop.turned_at)
         log.info("stopping")
         self.health.stops()
         loop.stop()
@@ -223,6 +223,13 @@ class SagaApplication(Application):
             force_exit_after(_CLOSING_SECONDS, exc_val)
         return bool(super()._exception_handler(exc_type, exc_val, exc_tb))  # type: ignore[no-untyped-call]
 
+    def _on_consumer_error(self, error: KafkaError) -> None:
+        """Called with each error of the consumer; all but one pass by themselves, or are raised by a call."""
+        rejected = rejected_credentials(error)
+        if rejected is not None:
+            raise rejected
+        self._pod_log.broker_error(error.name(), error.str(), time.monotonic())
+
     def _on_assign(self, _: object, topic_partitions: list[TopicPartition]) -> None:
         if not self._stop_event.is_set():  # a consumer that is being closed may still be given partitions
             self.health.rebalancing = True
@@ -238,14 +245,6 @@ class SagaApplication(Application):
         self.meters.rebalances["lost",] += 1
         log.warning("partitions lost")
         raise PartitionsLost("the group gave this process's partitions to others, as no heartbeat came in time")
-
-
-def _on_consumer_error(error: KafkaError) -> None:
-    """Called with each error of the consumer; all but one pass by themselves, or are raised by a call."""
-    ended = rejected_credentials(error)
-    if ended is not None:
-        raise ended
-    log.warning("broker error", extra={"error": error.str()})
 
 
 def _connection(config: ClientConfig) -> ConnectionConfig:

@@ -1,4 +1,4 @@
-"""Log lines that tell how a pod is doing: restore progress, admission limits, and a summary once a minute."""
+"""Log lines that tell how a pod is doing: broker errors, restore progress, admission limits, a summary each minute."""
 
 import logging
 import time
@@ -11,6 +11,7 @@ log = logging.getLogger(__name__)
 _CHECK_SECONDS = 1.0
 _RESTORE_SECONDS = 10.0
 _SUMMARY_SECONDS = 60.0
+_ERROR_SECONDS = 10.0  # between two lines of the same kind of broker error
 
 
 class PodLog:
@@ -22,6 +23,8 @@ class PodLog:
         self._checked = 0.0
         self._restore_logged = self._summarised = time.monotonic()
         self._limited: dict[str, int] = {}
+        self._errors: dict[str, float] = {}  # when each kind of broker error was last logged
+        self._trouble_at: float | None = None
         self._before = self._counts()
 
     def check(self, now: float) -> None:
@@ -35,9 +38,23 @@ class PodLog:
                 log.info("restoring state", extra={"records_left": self._assigned.restore_remaining})
             return
         self._restore_logged = now
+        self._log_recovery()
         self._log_admission()
         if now - self._summarised >= _SUMMARY_SECONDS:
             self._summarise(now)
+
+    def broker_error(self, name: str, text: str, now: float) -> None:
+        """Logs an error of the consumer, each kind at most every ten seconds; most pass by themselves."""
+        self._trouble_at = now
+        if now - self._errors.get(name, -_ERROR_SECONDS) >= _ERROR_SECONDS:
+            self._errors[name] = now
+            log.warning("broker error", extra={"error": text, "code": name})
+
+    def _log_recovery(self) -> None:
+        if self._trouble_at is not None and self._meters.last_commit > self._trouble_at:
+            seconds = self._meters.last_commit - self._trouble_at
+            log.info("first commit after broker errors", extra={"seconds_after_last_error": round(seconds, 1)})
+            self._trouble_at = None
 
     def _log_admission(self) -> None:
         """Logs when a step's commands begin to be limited below the configured limit, and when that ends."""

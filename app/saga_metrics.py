@@ -30,7 +30,9 @@ _INPUT = ("topic", "partition")
 METRICS: dict[str, Metric] = {
     "saga_input_lag_records": Metric("Last stable offset minus position of an input; 0 when idle.", "gauge", _INPUT),
     "saga_input_lag_seconds": Metric(
-        "Age of the oldest record of an input that was read and not decided; 0 when there is none.", "gauge", _INPUT
+        "Age of the oldest record read and not decided; with none read, how long the position stood still.",
+        "gauge",
+        _INPUT,
     ),
     "saga_input_unstable_records": Metric(
         "High watermark minus last stable offset of an input: offsets that an open transaction holds back.",
@@ -84,7 +86,7 @@ METRICS: dict[str, Metric] = {
         "Since when a step's queue was never empty; absent when it is empty.", "gauge", ("step",)
     ),
     "saga_admission_window": Metric(
-        "Commands of a step that may be in flight, over the partitions where failures have lowered the limit.",
+        "Commands of a step that may be in flight, over the partitions that have sent the step.",
         "gauge",
         ("step",),
     ),

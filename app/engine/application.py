@@ -31,7 +31,7 @@ from app.engine.process_exit import force_exit_after
 from app.engine.runtime.batch import BatchContext
 from app.engine.runtime.clock import SteadyClock
 from app.engine.runtime.health import Health
-from app.engine.runtime.input_stats import InputStats, input_stats
+from app.engine.runtime.input_stats import InputLags, InputStats
 from app.engine.runtime.loop import Loop
 from app.engine.runtime.pod_log import PodLog
 from app.engine.runtime.wakeups import OnCapacity, OnTimer, Wakeups
@@ -91,6 +91,7 @@ class SagaApplication(Application):
         self._context = BatchContext(topics.full, topics.full(STATE))
         self.meters = meters or Meters()
         self._assigned = AssignedPartitions(cast("BaseConsumer", self._consumer), config, topics, policy, self.meters)
+        self._lags = InputLags(cast("BaseConsumer", self._consumer), self._assigned, self.statistics)
         self._pod_log = PodLog(self._assigned, self.meters)
         self._leaves = config.leave_on_stop
         self.health = Health(self._assigned, self.meters, config.poll_timeout)
@@ -125,7 +126,7 @@ class SagaApplication(Application):
 
     def input_stats(self, now_ms: int) -> list[InputStats]:
         """Lag and positions of each input partition that is restored; may be called on any thread."""
-        return list(input_stats(self._assigned, self.statistics, now_ms))
+        return self._lags.read(now_ms)
 
     def _statistics_config(self, *, measured: bool) -> dict[str, Any]:
         """Statistics cost a document a second: nobody pays for them who doesn't scrape."""

@@ -21,7 +21,7 @@ class EngineStopped(Exception):
 
 
 class NeedsOperator(EngineStopped):
-    """Going on like this could lose or repeat decisions; the message says what to change."""
+    """A person must change something first: a setting, a topic, a permission, the disk; the message says what."""
 
 
 class UnsafeStart(NeedsOperator):

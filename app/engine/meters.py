@@ -53,7 +53,7 @@ class Meters:
     records: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     """By topic."""
     decisions: defaultdict[tuple[str, ...], int] = field(default_factory=_by_key)
-    """By cause (an input's type, or timer/pause/room/deadline) and type of the first event."""
+    """By cause (an input's type, or timeout, pause, room, deadline) and type of the first event."""
     advances: defaultdict[tuple[str, str, str, str, int], int] = field(default_factory=lambda: defaultdict(int))
     """Decisions of the usual kind, with the one command that each sent: the fields of `decisions` and `commands`."""
     commands: defaultdict[tuple[str, str, int], int] = field(default_factory=lambda: defaultdict(int))

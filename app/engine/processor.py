@@ -125,7 +125,7 @@ class SagaProcessor:
         if progress is None:
             return []
         saga = self._versions.of(progress.state)
-        cause = _TimerCause(saga, saga_id, progress.state).due(due_ms)
+        cause = _WakeupCause(saga, saga_id, progress.state).due(due_ms)
         name = cause.fields["timer"]
         kind = name.rpartition(":")[2]
         if kind == "timeout":
@@ -138,7 +138,7 @@ class SagaProcessor:
         if progress is None:
             return []
         saga = self._versions.of(progress.state)
-        cause = _TimerCause(saga, saga_id, progress.state).capacity(step, at_ms)
+        cause = _WakeupCause(saga, saga_id, progress.state).capacity(step, at_ms)
         return self._decide_and_store(saga, saga_id, progress, CapacityAvailable(step), cause, "room", state, at_ms)
 
     def _decide_and_store(
@@ -221,7 +221,7 @@ def _reroute(topic: str, owner: int, record: Record) -> OutputRecord:
 
 
 @immutable
-class _TimerCause:
+class _WakeupCause:
     """Causes of decisions that no record led to.
 
     The id of such a cause is that of the previous attempt: it becomes `ce_causationid` of the messages that follow.

@@ -22,7 +22,7 @@ ERRORS = "__saga.errors."
 
 
 class OutputRecord(NamedTuple):
-    """A record to produce: `topic` is without prefix; a partition of None leaves the choice to the partitioner."""
+    """A record to produce: `topic` is without prefix; a partition of None is that of the saga which was decided."""
 
     topic: str
     key: bytes | None

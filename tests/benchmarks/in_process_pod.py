@@ -97,7 +97,7 @@ class _Owner:
 
     def __init__(self, folder: Path, topics: Topics) -> None:
         self.meters = Meters()
-        self.epoch, self.group, self.commit_metadata, self.restoring = 1, None, "", False
+        self.rebalances, self.group, self.commit_metadata, self.restoring = 1, None, "", False
         inputs = [topics.full(topic) for topic in topics.inputs]
         self.tasks = {
             number: PartitionTask(

@@ -12,7 +12,7 @@ from app.engine.assignment.partition_task import PartitionTask
 from app.engine.kafka.statistics import ClientStatistics, InputEnds
 from app.engine.meters import Meters
 from app.engine.runtime.health import Health
-from app.engine.runtime.input_stats import input_stats
+from app.engine.runtime.input_stats import InputLags
 from app.engine.state.partition_stats import partition_stats
 from app.engine.state.store import PartitionStore
 from app.ops.metrics import Buckets, Sample
@@ -37,12 +37,19 @@ class App:
         )
         self.meters = busy_meters()
         self.statistics = ClientStatistics()
+        self.high_watermarks: dict[tuple[str, int], int] = {}
+        self._lags = InputLags(cast("Any", self), cast("Any", self.assigned), self.statistics)
         self.producers: list[Any] = []
         self.steady_clock = SimpleNamespace(behind_wall_seconds=0.0)
 
     def input_stats(self, now_ms: int) -> list[Any]:
         """As the application has it."""
-        return list(input_stats(cast("Any", self.assigned), self.statistics, now_ms))
+        return self._lags.read(now_ms)
+
+    def get_watermark_offsets(self, at: Any, *, cached: bool) -> tuple[int, int]:
+        """As the client has them of its last fetch."""
+        assert cached
+        return 0, self.high_watermarks.get((at.topic, at.partition), -1001)
 
     def partition_stats(self) -> dict[int, Any]:
         """As the application has it."""
@@ -121,9 +128,42 @@ def test_lag_is_counted_to_the_last_stable_offset(app: App) -> None:
     assert lag(app, *key) == (0, 5)
 
 
+def test_lag_does_not_wait_for_the_next_statistics(app: App) -> None:
+    """They come once a second: under a steady load the position is past what they said, and more has come since."""
+    key = "payment.replies", 3
+    app.statistics.inputs[key] = InputEnds(last_stable=5, high_watermark=5)
+    app.high_watermarks[key] = 9
+    assert lag(app, *key) == (4, 0)
+    app.statistics.inputs[key] = InputEnds(last_stable=5, high_watermark=8)
+    assert lag(app, *key) == (0, 4)  # a transaction was open: nobody knows that it has ended
+    app.assigned.tasks[3].records.append((waiting(offset=6), None, 1))
+    assert lag(app, *key) == (2, 2)  # but what was fetched is committed
+
+
+def test_lag_in_seconds_covers_records_that_are_still_at_the_broker(app: App) -> None:
+    """A pod that reads no more has no record whose age it knows: what counts is how long its position stands still."""
+    key = "payment.replies", 3
+    app.high_watermarks[key] = 9
+
+    def seconds(now_ms: int) -> float:
+        (found,) = (one for one in app.input_stats(now_ms) if (one.topic, one.partition) == key)
+        return float(found.lag_seconds)
+
+    assert [seconds(1_000), seconds(4_000)] == [0.0, 3.0]
+    app.assigned.tasks[3].positions["payment.replies"] = 8
+    assert [seconds(5_000), seconds(7_000)] == [0.0, 2.0]
+    app.assigned.tasks[3].positions["payment.replies"] = 9
+    assert seconds(9_000) == 0.0
+
+
+def waiting(topic: str = "payment.replies", offset: int = 5, at_ms: int = 1_000) -> Any:
+    """A record that was read and not decided."""
+    return SimpleNamespace(topic=lambda: topic, offset=lambda: offset, timestamp=lambda: (1, at_ms))
+
+
 def test_lag_in_seconds_is_the_age_of_the_oldest_record_not_decided(app: App) -> None:
     """Each input by itself; 0 when none waits."""
-    record = SimpleNamespace(topic=lambda: "payment.replies", timestamp=lambda: (1, 1_000))
+    record = waiting()
     app.assigned.tasks[0].records.append((record, None, 1))
     ages = {one.topic: one.lag_seconds for one in app.input_stats(3_500) if one.partition == 0}
     assert ages == {**dict.fromkeys(INPUTS, 0.0), "payment.replies": 2.5}

@@ -47,7 +47,7 @@ class StoreHistory:
         for _ in range(saves):
             for _ in range(self.rng.randrange(1, 12)):
                 store.set(b"o-%d" % self.rng.randrange(_KEYS), self._progress())
-            changes = store.changes()
+            changes = store.take_changes()
             for key, value in changes.documents:
                 if value is None:
                     self._now.pop(key, None)

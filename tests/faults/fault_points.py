@@ -35,7 +35,7 @@ POINTS = {
     "decided": Point("app.engine.processor", "SagaProcessor", "on_record", after=True, per_second=40),
     "state set": Point("app.engine.state.store", "PartitionStore", "set", after=True, per_second=40),
     "produced": Point("app.engine.kafka.transactions", "TransactionalProducer", "produce", after=True, per_second=100),
-    "preparing": Point("app.engine.state.store", "PartitionStore", "changes", after=False, per_second=20),
+    "preparing": Point("app.engine.state.store", "PartitionStore", "take_changes", after=False, per_second=20),
     "prepared": Point("app.engine.kafka.transactions", "TransactionalProducer", "commit", after=False, per_second=15),
     "handed over": Point("app.engine.kafka.transactions", "TransactionalProducer", "commit", after=True, per_second=15),
     "offsets sent": Point(

@@ -107,7 +107,7 @@ def fill(store: PartitionStore, at: Path) -> None:
     """Saves one saga after the other, while other files fill the disk."""
     for number in range(1000):
         store.set(b"%d" % number, DONE)
-        store.save(store.changes(), number + 1)
+        store.save(store.take_changes(), number + 1)
         with suppress(OSError):  # only the store has to fail on a full disk
             (at / f"filler-{number}").write_bytes(bytes(10_000))
 
@@ -172,7 +172,7 @@ store = PartitionStore(Path(sys.argv[1]), CHANGELOG, 10, 10)
 for number in range(10_000):
     store.set(b"%d" % number, DONE)
     try:
-        store.save(store.changes(), number + 1)
+        store.save(store.take_changes(), number + 1)
     except Exception as error:
         sys.exit(f"{type(error).__name__}: {error}")
 """

@@ -78,7 +78,7 @@ def test_records_deleted_before_they_are_read_stop_the_pod(sandbox: Sandbox) -> 
         member.consumer.assign(
             [TopicPartition(*key, 0) for key in member.assigned.inputs()]
         )  # drops the records that were already fetched
-        with pytest.raises(NeedsRestart, match=rf"{before.topic}\[0\] can't be read on: .*not available"):
+        with pytest.raises(NeedsRestart, match=rf"{before.topic}\[0\] can't be read any further: .*not available"):
             until_raised(run_once)
     with (
         sandbox.member() as member,

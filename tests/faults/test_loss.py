@@ -1,6 +1,8 @@
 """Partitions that are lost while a batch is being decided: the batch is not committed afterwards."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from confluent_kafka import TopicPartition
@@ -33,11 +35,22 @@ class SlowMember:
         self.loop: Loop
         self.context: BatchContext
         self.loop, self.context = make_loop(self.member, self.on_timer, NOW)
+        for producer in self.loop._producers:
+            producer.commit = self.losing_first(producer.commit)  # type: ignore[method-assign]
 
     def decide(self, value: bytes, key: bytes, *_: object) -> None:
-        """Handles a record: loses the partition, then sends an output."""
-        self.lose()
+        """Handles a record: sends an output."""
         self.context.send(OutputRecord("saga.dead-letters", key, value, ()))
+
+    def losing_first(self, commit: Callable[..., None]) -> Callable[..., None]:
+        """A commit before which the member is removed, and has joined again; unless it has been removed already."""
+
+        def commit_late(*arguments: Any) -> None:
+            if not self.is_removed():
+                self.lose()
+            commit(*arguments)
+
+        return commit_late
 
     def on_timer(self, saga_id: str, *_: object) -> list[OutputRecord]:
         """Handles a due timer: waits until the member is removed from the group, then returns an output."""

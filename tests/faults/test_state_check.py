@@ -41,7 +41,7 @@ def test_stored_and_restored_states_are_compared(kafka_bootstrap: str, topic_pre
         store = PartitionStore(state_dir / at.group / "0", partition_identity(changelog, 0), 10, 10)
         store.set(b"o", DONE)
         store.set(b"another", DONE)
-        store.save(store.changes(), store.offset)
+        store.save(store.take_changes(), store.offset)
         store.close()
         found = list(recorded_states(at).differences([state_dir]))
     assert [line.split(": ")[2] for line in found if ": store: " in line] == ["o", "another"]

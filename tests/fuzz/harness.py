@@ -61,7 +61,7 @@ class Harness:
             self._stores[partition_of(key, PARTITIONS)].set(key, progress)
         for store in self._stores:
             self._resources.callback(store.close)
-            store.save(store.changes(), 1)
+            store.save(store.take_changes(), 1)
 
     def __enter__(self) -> Self:
         return self
@@ -76,7 +76,7 @@ class Harness:
         key = record.key or b""
         before = store.get(key)
         outs = self.processor.on_record(topic, record, KeyState(store, key), NOW)
-        documents = store.changes().documents
+        documents = store.take_changes().documents
         self._changed_keys |= {(record.origin.partition, key) for key, _ in documents}
         return Result(topic, record, before, outs, documents, bool(admission.windows()))
 
@@ -90,7 +90,7 @@ class Harness:
         for number, key in self._changed_keys:
             owner = partition_of(key, PARTITIONS)
             self._stores[number].set(key, self.sagas.get(key.decode()) if number == owner else None)
-            self._stores[number].changes()
+            self._stores[number].take_changes()
         self._changed_keys.clear()
 
 

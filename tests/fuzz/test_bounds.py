@@ -154,7 +154,7 @@ class Flood:
 
     def commit(self) -> int:
         """Ends a batch; returns the number of sagas that changed."""
-        changed = self.store.changes()
+        changed = self.store.take_changes()
         self.store.save(changed, self.store.offset + len(changed.documents))
         return len(changed.documents)
 

@@ -89,7 +89,9 @@ def test_a_reply_passes_every_station_in_order(tmp_path: Path, monkeypatch: pyte
         pod.feed(orders)
         pod.drain()
         with passed(wanted) as names:
-            producer = TransactionalProducer({"transaction.timeout.ms": 15_000}, 1.0, "saga.state")
+            producer = TransactionalProducer(
+                {"transactional.id": "group.pod.0", "transaction.timeout.ms": 15_000}, 1.0, "saga.state"
+            )
             pod._loop._producers[:] = [producer]
             pod.feed(replies)
             pod.drain()

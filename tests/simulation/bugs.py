@@ -30,9 +30,9 @@ Bugs = dict[str, tuple[Bug, str]]
 
 _EARLY_MS = 5_000
 _real_save, _real_restore = PartitionStore.save, PartitionStore.restore
-_real_changes, _real_set = PartitionStore.changes, PartitionStore.set
+_real_changes, _real_set = PartitionStore.take_changes, PartitionStore.set
 _real_take, _real_inbox_take, _real_send = DueTimes.take, Inbox.take, Batch.send
-_real_index_change, _real_next_in_queue, _real_passed = Index.change, Index.next_in_queue, Index._passed
+_real_index_change, _real_next_in_queue, _real_passed = Index.change, Index.take_ticket, Index._passed
 _real_count_change, _real_on_record = SagaCounts.change, SagaProcessor.on_record
 
 
@@ -165,7 +165,10 @@ def _replacing(owner: Any, name: str, bug: Any) -> Bug:
 BUGS: Bugs = {
     "the store forgets to save its index": (_replacing(PartitionStore, "save", saves_no_index_entries), "engine"),
     "a crash loses a committed batch": (_replacing(PartitionStore, "restore", restores_nothing), "store"),
-    "a document is missing in the changelog": (_replacing(PartitionStore, "changes", loses_a_document), "changelog"),
+    "a document is missing in the changelog": (
+        _replacing(PartitionStore, "take_changes", loses_a_document),
+        "changelog",
+    ),
     "a saga expires too early": (_replacing(PartitionStore, "set", expires_at_once), "expiry"),
     "a timer fires early": (_replacing(DueTimes, "take", fires_early), "early"),
     "a timeout fires before earlier records were read": (
@@ -183,7 +186,7 @@ BUGS: Bugs = {
     "admission control ignores its limit": (_replacing(AdmissionControl, "try_acquire", lambda *_: True), "limit"),
     "a ticket is lost": (_replacing(Index, "change", loses_a_ticket), "queue"),
     "the last saga in a queue is admitted first": (
-        _replacing(Index, "next_in_queue", admits_the_last_first),
+        _replacing(Index, "take_ticket", admits_the_last_first),
         "queue order",
     ),
     "an undo is skipped": (_replacing(evolve, "_step_undone", skips_undos), "conservation"),

@@ -63,7 +63,7 @@ class SimulatedPartitions:
         bounds = kafka.bounds()
         committed = {tp: kafka.committed.get(tp, NONE_COMMITTED) for tp in kafka.inputs}
         self.meters = Meters()
-        self.epoch = 1
+        self.rebalances = 1
         self.group = None
         self.commit_metadata = ""
         events = kafka.topics.full(EVENTS)

@@ -4,6 +4,6 @@ assigned_partitions.py   assigned, revoked, lost; the generation of the group   
 task_creator.py          checks, start positions and stores of new partitions     [ActiveTaskCreator]
 start_offsets.py         whether it is safe to go on from committed offsets
 partition_task.py        queue, state and positions of one partition              [StreamTask]
-read_frontier.py         up to when the inputs were read completely               [stream time]
-stalled_inputs.py        inputs held back by a producer's open transaction
+read_frontier.py         up to when the inputs were read and decided completely
+stalled_inputs.py        inputs whose position stands still (open transaction?)
 """

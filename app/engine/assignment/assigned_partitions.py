@@ -25,7 +25,7 @@ class PartitionsLost(NeedsRestart):
 
 
 class AssignedPartitions:
-    """The tasks by partition number. `epoch` changes with each rebalance, to tell records read before it apart.
+    """The tasks by partition number. `rebalances` counts them, to tell records read before one apart.
 
     `group` is the group metadata of the generation: a commit that carries an older one is fenced.
     """
@@ -46,7 +46,7 @@ class AssignedPartitions:
         self._changelog_reader: ChangelogReader | None = None
         self.tasks: dict[int, PartitionTask] = {}
         self.joined = False
-        self.epoch = 0
+        self.rebalances = 0
         self.group: Any = None
         self.commit_metadata = CommitMetadata(0, "")
 
@@ -77,7 +77,7 @@ class AssignedPartitions:
         if not partitions:
             log.info("no partitions assigned: there are more pods than partitions")
             return
-        self.epoch += 1
+        self.rebalances += 1
         start = self._creator.find_start(partitions)
         self._consumer.assign([])  # not pause: a client that was paused reads on only a second after it is resumed
         self.group = self._consumer.consumer_group_metadata()
@@ -114,7 +114,7 @@ class AssignedPartitions:
         """Drops all tasks; what they decided must have been committed before."""
         self.joined = False
         self.meters.rebalances["revoked",] += 1
-        self.epoch += 1
+        self.rebalances += 1
         self._end_restore()
         for task in self.tasks.values():
             task.store.close()

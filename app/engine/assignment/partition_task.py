@@ -16,8 +16,8 @@ InputRecord = tuple[Message, Headers | None, int]
 class PartitionTask:
     """All that belongs to one partition number of the input topics, from its assignment to its revocation.
 
-    `records` were read and not decided yet. `positions` are, by topic, the offsets behind what was decided; `ends` the
-    offsets at which the client last saw an input end. While `in_transaction`, the task is the committing thread's.
+    `records` were read and not decided yet. `positions` are, by topic, the offsets after what was decided; `ends` the
+    offsets at which the client last saw an input end. While `in_transaction`, its store is the committing thread's.
     """
 
     __slots__ = (
@@ -39,7 +39,7 @@ class PartitionTask:
         self._decided_at = 0.0
 
     def positions_past_markers(self) -> dict[str, int]:
-        """The ends of inputs in which only control records of transactions are left; they can be committed as read."""
+        """The ends of inputs in which only control records are left: the position may be committed past them."""
         positions = self.positions
         ends = {topic: end for topic, end in self.ends.items() if end > positions.get(topic, end)}
         if ends and self.records:
@@ -58,20 +58,20 @@ class PartitionTask:
         return now - self._decided_at > seconds
 
     def note_touched(self) -> None:
-        """The open transaction commits a position though no record was decided: the commit then proves ownership."""
+        """Re-commits an unchanged offset, so that a batch of timers alone is fenced by the group's generation too."""
         if not self._to_commit:
             topic, position = next(iter(self.positions.items()))
             self._to_commit[topic] = position
 
     def add_changelog(self, producer: TransactionalProducer, changelog: str) -> None:
         """Adds what changed in the store to the transaction."""
-        changed = self._changes = self.store.changes()
+        changed = self._changes = self.store.take_changes()
         for key, value in changed.documents[:-1]:
             producer.produce(changelog, key, value, (), self.number)
         for key, value in changed.documents[-1:]:
             producer.produce(changelog, key, value, (), self.number, self._note_changelog_end)
 
-    def offsets_to_commit(self, metadata: str) -> list[TopicPartition]:
+    def join_transaction(self, metadata: str) -> list[TopicPartition]:
         """What the open transaction commits of this partition; from now on the task is in that transaction."""
         self.in_transaction = True
         committed, self._to_commit = self._to_commit, {}

@@ -1,4 +1,4 @@
-"""Up to when a partition's inputs were read completely: a reply that came before its time-out beats it."""
+"""Up to when all that came to a partition's inputs was decided: a reply that came before its time-out beats it."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -25,8 +25,8 @@ EndOffsets = dict[str, int]
 class ReadFrontier:
     """The frontier of one partition. Times are in milliseconds since 1970.
 
-    It keeps the end offsets of one request until they have been read: under a constant stream, a goal that moved with
-    every request would never be reached.
+    It keeps the end offsets of one request until the positions have reached them: under a constant stream, a goal that
+    moved with every request would never be reached.
     """
 
     __slots__ = ("_goal", "_read_up_to_ms")
@@ -46,7 +46,7 @@ class ReadFrontier:
             self._goal = asked_ms, ends
 
     def read_up_to_ms(self, positions: Mapping[str, int]) -> int:
-        """The time before which everything in the inputs was read, given these positions; 0 if none is known."""
+        """The time before which everything that came was decided, given these positions; 0 if none is known."""
         if self._goal is not None:
             asked_ms, ends = self._goal
             if all(topic in ends and position >= ends[topic] for topic, position in positions.items()):

@@ -2,10 +2,10 @@
 
 import logging
 
-from confluent_kafka import TopicPartition
 from quixstreams.kafka import BaseConsumer
 
 from app.engine.assignment.assigned_partitions import AssignedPartitions
+from app.engine.kafka.statistics import high_watermark
 from app.wire.topics import TopicPartitionKey
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ class StalledInputs:
         for task in self._assigned.tasks.values():
             for topic, position in task.positions.items():
                 key = topic, task.number
-                if self._high_watermark(key) > position:
+                if high_watermark(self._consumer, key) > position:
                     at, since = before.get(key, (position, now))
                     self._since[key] = self._judge(key, position, since if at == position else now, now)
 
@@ -42,11 +42,10 @@ class StalledInputs:
         log.warning(
             "input position has not moved for 30 s although records exist (open transaction of a producer?)",
             extra={
-                "topic": key[0], "partition": key[1], "offset": position, "high_watermark": self._high_watermark(key)
+                "topic": key[0],
+                "partition": key[1],
+                "offset": position,
+                "high_watermark": high_watermark(self._consumer, key),
             },
-        )  # fmt: skip
+        )
         return position, now
-
-    def _high_watermark(self, key: TopicPartitionKey) -> int:
-        """As of the last fetch; -1001 before the first."""
-        return int(self._consumer.get_watermark_offsets(TopicPartition(*key), cached=True)[1])

@@ -66,7 +66,7 @@ class ClientConfig:
             # A member learns of a rebalance from a heartbeat; until then, the partitions that move are not processed.
             "heartbeat.interval.ms": min(500, int(self.session_timeout * 1000 / 10)),
             "max.poll.interval.ms": int(self.poll_timeout * 1000),
-            "enable.partition.eof": True,  # only its offset is behind transaction markers; no record's is
+            "enable.partition.eof": True,  # its offset is after control records; no record's is
             "check.crcs": True,
             "allow.auto.create.topics": False,
             # Only a metadata refresh shows that a topic was deleted, or has more partitions.
@@ -99,7 +99,7 @@ class ClientConfig:
                 "linger.ms": 5,
                 "partitioner": "murmur2",
                 "queue.buffering.max.messages": 1_000_000,
-                "queue.buffering.max.kbytes": 1_048_576,
+                "queue.buffering.max.kbytes": 1_048_576,  # never met: batches are smaller; there, produce would wait
                 "batch.num.messages": 10_000,
                 "message.max.bytes": 2_000_000,  # a dead letter is bounded to less
                 # With more, the first record for a partition whose leader is not ready is overtaken by the next one;

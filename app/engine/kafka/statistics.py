@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+from confluent_kafka import TopicPartition
+from quixstreams.kafka import BaseConsumer
 
 from app.wire.topics import TopicPartitionKey
 
@@ -27,6 +29,11 @@ class InputEnds:
 
     last_stable: int
     high_watermark: int
+
+
+def high_watermark(consumer: BaseConsumer, key: TopicPartitionKey) -> int:
+    """Of an input, as of the last fetch; -1001 before the first. May be called on any thread."""
+    return int(consumer.get_watermark_offsets(TopicPartition(*key), cached=True)[1])
 
 
 @dataclass(slots=True)

@@ -31,7 +31,7 @@ Call = Callable[[], None]
 
 
 class CommitFailed(NeedsRestart):
-    """A transaction may not have been committed: this process must end, and start from what was."""
+    """The outcome of a transaction is unknown: the process must exit and restart from the last committed state."""
 
 
 class _LossListener:
@@ -102,7 +102,7 @@ class TransactionalProducer:
         self._timeout = timeout
         self._limit = config["transaction.timeout.ms"] / 1000 * _COMMIT_SHARE
         self._new_producer()
-        self._worker = _DaemonWorker("commit")
+        self._worker = _DaemonWorker(f"commit-{config['transactional.id'].rpartition('.')[2]}")
         self._commit: Future[None] | None = None
         self._deadline: _Deadline | None = None
 
@@ -167,19 +167,19 @@ class TransactionalProducer:
 
     def commit(self, positions: list[TopicPartition], group: Any, committed: Callable[[], None]) -> None:
         """Commits records and positions together, then calls `committed`; all on the producer's own thread."""
-        self._commit = self._worker.submit(partial(self._finish, positions, group, committed))
+        self._commit = self._worker.submit(partial(self._commit_and_save, positions, group, committed))
 
     def close(self) -> None:
         """Ends the thread; an open transaction is left to the next process with this transactional id."""
         self._worker.close()
 
-    def _finish(self, positions: list[TopicPartition], group: Any, committed: Callable[[], None]) -> None:
-        # A commit whose outcome is open must not be tried again on this producer: what was asked for first may still
-        # come, late, and would end another transaction (KIP-890). So the process ends before the client asks again by
-        # itself, and its next life opens the same id in a new epoch, for which the broker ends what was left.
+    def _commit_and_save(self, positions: list[TopicPartition], group: Any, committed: Callable[[], None]) -> None:
+        # A commit whose outcome is unknown must not be retried on this producer: the original EndTxn may still arrive,
+        # and would end a later transaction (KIP-890). So the process exits before the client retries by itself. Its
+        # next life opens the same id in a new epoch, and the broker aborts what the old epoch left open.
         #
-        # Where the connection is lost the client asks again at once, and doesn't say so when that one is answered.
-        # Then no other transaction may begin in this epoch either.
+        # When the connection is lost the client retries at once, and reports nothing if the retry succeeds. No other
+        # transaction may begin in this epoch then either.
         end, meters = time.monotonic() + self._limit, self.meters
         with self._within(self._limit, _unknown(self._limit)):
             with meters.offsets_seconds.timing():

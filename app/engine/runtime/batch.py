@@ -71,8 +71,8 @@ class Batch:
             self._full_name(topic), key, value, headers, self.task.number if partition is None else partition
         )
 
-    def add_task(self) -> None:
-        """Closes the task: its changelog records are sent while the next task is decided."""
+    def close_task(self) -> None:
+        """Adds the task's changelog records: the client sends them while the next task is decided."""
         self._begin()
         self.task.add_changelog(self._producer, self._changelog)
         self.tasks.append(self.task)

@@ -35,9 +35,9 @@ class Inbox:
 
     def read(self, seconds: float) -> None:
         """Waits at most so long for a first record, then takes what is there. Raises when reading on is unsafe."""
-        epoch = self._assigned.epoch
+        before = self._assigned.rebalances
         found = self._fetch(seconds)
-        if epoch != self._assigned.epoch:
+        if before != self._assigned.rebalances:
             return  # a rebalance happened meanwhile: the new owners read these records again
         tasks, queue = self._assigned.tasks, self._queue
         message: Any  # of the client, which types all its answers as optional
@@ -102,7 +102,7 @@ class Inbox:
         if error.code() != KafkaError._PARTITION_EOF:
             if message.topic() is None:  # an error of the consumer as a whole
                 raise KafkaException(error)
-            raise NeedsRestart(f"{message.topic()}[{message.partition()}] can't be read on: {error.str()}")
+            raise NeedsRestart(f"{message.topic()}[{message.partition()}] can't be read any further: {error.str()}")
         task = self._assigned.tasks.get(cast("int", message.partition()))
         if task is not None:
             task.ends[cast("str", message.topic())] = cast("int", message.offset())

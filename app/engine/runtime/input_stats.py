@@ -1,19 +1,22 @@
 """Lag of the inputs: how far the decided records are behind what may be read, in records and in seconds."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+
+from quixstreams.kafka import BaseConsumer
 
 from app.engine.assignment.assigned_partitions import AssignedPartitions
 from app.engine.assignment.partition_task import PartitionTask
-from app.engine.kafka.statistics import ClientStatistics, InputEnds
+from app.engine.kafka.statistics import ClientStatistics, InputEnds, high_watermark
+from app.wire.topics import TopicPartitionKey
 
 
 @dataclass(frozen=True, slots=True)
 class InputStats:
     """One input partition. `lag` counts offsets up to the last stable one, as control records can't be told apart.
 
-    `lag_seconds` is the age of the oldest record that was read and not decided; 0 when there is none. `unstable` counts
-    offsets that an open transaction holds back: no reader of committed records sees them.
+    `lag_seconds` is the age of the oldest record that was read and not decided. If records are still at the broker, it
+    is for how long the position stands still. 0 without lag. `unstable` counts offsets that an open transaction holds
+    back: no reader of committed records sees them.
     """
 
     topic: str
@@ -24,28 +27,49 @@ class InputStats:
     unstable: int
 
 
-def input_stats(assigned: AssignedPartitions, statistics: ClientStatistics, now_ms: int) -> Iterator[InputStats]:
-    """The inputs of all partitions that are restored; may be called on any thread. `now_ms` is since 1970."""
-    if assigned.restoring:
-        return
-    for task in list(assigned.tasks.values()):
-        past_markers = task.positions_past_markers()
-        for topic, decided in list(task.positions.items()):
-            position = past_markers.get(topic, decided)
-            known = statistics.inputs.get((topic, task.number))
-            ends = known or InputEnds(task.ends.get(topic, position), task.ends.get(topic, position))
-            yield InputStats(
-                topic,
-                task.number,
-                position,
-                max(0, ends.last_stable - position),
-                _age_seconds(task, topic, now_ms),
-                max(0, ends.high_watermark - max(ends.last_stable, position)),
-            )
+@dataclass(frozen=True, slots=True)
+class _StandingStill:
+    """A position with lag, and since when (ms since 1970) it is the same."""
+
+    position: int
+    since_ms: int
 
 
-def _age_seconds(task: PartitionTask, topic: str, now_ms: int) -> float:
-    for message, _, _ in list(task.records):
-        if message.topic() == topic:
-            return max(0, now_ms - int(message.timestamp()[1])) / 1000
-    return 0.0
+class InputLags:
+    """The lag of all inputs of a pod, between one read and the next."""
+
+    def __init__(self, consumer: BaseConsumer, assigned: AssignedPartitions, statistics: ClientStatistics) -> None:
+        self._consumer = consumer
+        self._assigned = assigned
+        self._statistics = statistics
+        self._standing: dict[TopicPartitionKey, _StandingStill] = {}
+
+    def read(self, now_ms: int) -> list[InputStats]:
+        """The inputs of all partitions that are restored; may be called on any thread. `now_ms` is since 1970."""
+        if self._assigned.restoring:
+            return []
+        before, self._standing = self._standing, {}
+        return [
+            self._input(task, topic, before.get((topic, task.number)), now_ms)
+            for task in list(self._assigned.tasks.values())
+            for topic in list(task.positions)
+        ]
+
+    def _input(self, task: PartitionTask, topic: str, before: _StandingStill | None, now_ms: int) -> InputStats:
+        position = task.positions_past_markers().get(topic, task.positions[topic])
+        queued = [message for message, _, _ in list(task.records) if message.topic() == topic]
+        ends = self._ends((topic, task.number), task.ends.get(topic, position))
+        stable = max(ends.last_stable, position, int(queued[-1].offset() or 0) + 1 if queued else 0)
+        lag_ms = 0
+        if stable > position:
+            standing = before if before and before.position == position else _StandingStill(position, now_ms)
+            self._standing[topic, task.number] = standing
+            lag_ms = now_ms - (int(queued[0].timestamp()[1]) if queued else standing.since_ms)
+        unstable = max(0, ends.high_watermark - stable)
+        return InputStats(topic, task.number, position, stable - position, max(0, lag_ms) / 1000, unstable)
+
+    def _ends(self, key: TopicPartitionKey, seen_end: int) -> InputEnds:
+        """Statistics are a second old. If no transaction was open then, every record since is taken as stable."""
+        known = self._statistics.inputs.get(key, InputEnds(seen_end, seen_end))
+        high = max(known.high_watermark, high_watermark(self._consumer, key))
+        return InputEnds(high if known.last_stable == known.high_watermark else known.last_stable, high)

@@ -21,9 +21,9 @@ from app.engine.runtime.wakeups import Wakeups
 _IDLE_SECONDS = 1.0
 _BUSY_SECONDS = 0.05
 _LOOK_SECONDS = 0.002
-_JOINING_SECONDS = 0.05  # a poll runs for its whole time even after it has served an assignment
+_JOINING_SECONDS = 0.05  # a poll takes its whole time-out, even after it has run the callback of an assignment
 _QUIET_SECONDS = 0.25  # without a record for so long, positions step over control records
-_SHARES = 4  # a batch takes one in so many of the partitions: see _process_batch
+_SHARES = 4  # a batch takes records of a quarter of the partitions: see _process_batch
 _MOST_SECONDS = 1.0  # for deciding one batch: brokers abort a transaction that takes too long
 _COLLECT_SECONDS = 1.0
 _COLLECT_ALL_SECONDS = 3600.0
@@ -43,7 +43,7 @@ class _RecordContext:
 
 
 class Loop:
-    """Runs once and again: polls, then decides a batch if a producer is free, and hands it to that producer to commit.
+    """Runs repeatedly: polls, then decides a batch if a producer is free, and hands it to that producer to commit.
 
     A partition is in at most one open transaction. `turned_at` is when (monotonic seconds) it last began to run.
     """
@@ -123,8 +123,9 @@ class Loop:
         return not self._has_producer() or not self._idle_tasks()
 
     def _has_producer(self) -> bool:
-        """Half of the producers rest: until the markers of a transaction are written, the broker refuses the next one
-        of the same id, and the client tries again only later."""
+        """Whether one may begin a transaction. There are twice as many as transactions may be open: until the markers
+        of one are written, the broker refuses the next one of the same id (CONCURRENT_TRANSACTIONS), and the client
+        backs off."""
         return len(self._committing) < self._open_transactions
 
     def _collect_garbage(self, now: float) -> None:
@@ -176,7 +177,7 @@ class Loop:
                 task.note_touched()
                 decided = True
             if decided:
-                batch.add_task()
+                batch.close_task()
         # 3. Positions step over control records, so that the lag is seen to be 0.
         self._step_over_markers(batch, idle)
         # 4. The producer's thread commits and saves; the loop goes on.
@@ -185,7 +186,7 @@ class Loop:
             self._meters.batch_records.observe(sum(map(len, taken.values())))
             self._committing[producer] = batch.tasks
             metadata = str(self._assigned.commit_metadata)
-            offsets = [offset for task in batch.tasks for offset in task.offsets_to_commit(metadata)]
+            offsets = [offset for task in batch.tasks for offset in task.join_transaction(metadata)]
             batch.commit(offsets, group)
             self._producers.remove(producer)
             self._producers.append(producer)
@@ -218,9 +219,9 @@ class Loop:
         return done > 0
 
     def _step_over_markers(self, batch: Batch, idle: Mapping[int, PartitionTask]) -> None:
-        """Commits ends behind control records: of partitions that are committed anyway, and of those that are quiet.
+        """Moves committed offsets past trailing control records, in partitions of this batch and in quiet ones.
 
-        In a transaction: an offset committed outside of one can take the group back behind another transaction.
+        In a transaction: any other commit could overwrite a later transaction's offsets, and move the group backwards.
         """
         now = time.monotonic()
         for task in idle.values():

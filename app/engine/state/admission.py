@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 _RECENT_RESULTS = 16  # results remembered: beyond that, older ones count half, a quarter, and so on
-# A window is halved from what was in flight, but from this at least: its unused part says nothing of the participant.
+# Half of what is in flight (counted as this at least), not of the window: unused slots say nothing of the participant.
 _MIN_MEASURED = 100
-_HALVE_PAUSE_MS = 1_000  # at least between two halvings: failures come in swarms
+_HALVE_PAUSE_MS = 1_000  # minimum time between two halvings: failures come in bursts
 _FIRST_PROBE_MS = 1_000
 _MAX_PROBE_MS = 30_000
 
@@ -127,7 +127,7 @@ class AdmissionControl:
     def _window(self, step: str) -> _Window:
         window = self._windows.get(step)
         if window is None:
-            # Sagas queued below the limit, in a new process: the participant was failing before, so go on from there.
+            # Queued below the limit in a new process: the participant was failing, so start at what is in flight.
             size = max(1, min(self.limit, self._in_flight.get(step, 0))) if self._queued.get(step) else self.limit
             window = self._windows[step] = _Window(self.limit, size)
         return window

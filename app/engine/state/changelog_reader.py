@@ -58,7 +58,7 @@ class ChangelogReader:
             if error is None:
                 chunk.setdefault(partition, []).append((message.key(), message.value()))
                 offsets[partition] = message.offset() + 1
-            elif error.code() == KafkaError._PARTITION_EOF:  # its offset is behind the transaction markers
+            elif error.code() == KafkaError._PARTITION_EOF:  # its offset is after the control records
                 offsets[partition] = message.offset()
             else:
                 raise KafkaException(error)

@@ -113,7 +113,7 @@ class Index:
                         self._stuck.add(entry)
                         self._puts.append(_stuck_key(*entry))
 
-    def changes(self) -> IndexChanges:
+    def take_changes(self) -> IndexChanges:
         """What is to be written since the last call, together with the changed sagas."""
         counts = orjson.dumps({"tickets": self._tickets_issued, **self.counts.document()})
         changes = IndexChanges(self._puts, self._deletes, _due_key(self._passed(), b""), counts)
@@ -136,7 +136,7 @@ class Index:
             until = last + 1
         due_times.extend(entries, until)
 
-    def next_in_queue(self, step: str) -> bytes | None:
+    def take_ticket(self, step: str) -> bytes | None:
         """Takes the next ticket of a step's queue; returns its key. It may be stale: check that the saga still waits.
 
         To be called only while no change is unsaved.

@@ -29,7 +29,7 @@ _NUMBER = slice(len(_PAGE), None)
 
 @immutable
 class JournalPage:
-    """One page: the number of the last save before it, and of the last one on it; the changelog offset behind that; and
+    """One page: the number of the last save before it, and of the last one on it; the changelog offset after that; and
     when (ms since 1970) the store was last known to be complete up to the end of the changelog."""
 
     before: int

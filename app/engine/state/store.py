@@ -127,7 +127,7 @@ class PartitionStore:
     def due(self, until_ms: int, most: int) -> Iterator[tuple[int, bytes]]:
         """The (due time, key) of due timers, earliest first. Run each before asking for the next one.
 
-        Takes at most so many entries of the index; stale ones are not returned, but count.
+        Takes at most `most` entries of the index. Stale entries count, and are not returned.
         """
         due_times = self.due_times
         for _ in range(most):
@@ -150,7 +150,7 @@ class PartitionStore:
         for step, free in self.admission.admissible(now_ms).items():
             # Counts lag behind until the batch ends: a saga that left the queue in this batch still counts as queued.
             used = examined = 0
-            while used < free and examined < most and (key := self.index.next_in_queue(step)) is not None:
+            while used < free and examined < most and (key := self.index.take_ticket(step)) is not None:
                 examined += 1
                 if self._waits_for(key, step):
                     used += 1
@@ -160,7 +160,7 @@ class PartitionStore:
             if used < free and examined < most:
                 raise mark_corrupt(self.folder, f"{free - used} queued sagas of step {step} are missing in its queue")
 
-    def changes(self) -> Changes:
+    def take_changes(self) -> Changes:
         """The changes since the last call: one document for each key, in the order of its first change."""
         documents: list[Document] = []
         for key, entry in self._changed.items():
@@ -176,10 +176,10 @@ class PartitionStore:
         self._evict()
         self._changed.clear()
         self.admission.reset_batch()
-        return Changes(documents, self.index.changes())
+        return Changes(documents, self.index.take_changes())
 
     def save(self, changes: Changes, offset: int) -> None:
-        """Writes a committed batch to disk. `offset` is the changelog offset behind it. Raises EngineStopped."""
+        """Writes a committed batch to disk. `offset` is the changelog offset after it. Raises EngineStopped."""
         self._write(changes, offset, now_ms())
 
     def restore(self, changed: Iterable[Document], offset: int) -> None:
@@ -191,10 +191,10 @@ class PartitionStore:
             new = decode(value) if value is not None else None
             self.index.change(key, index_entry(old), index_entry(new))
         complete_as_of_ms = self._journal.page.complete_as_of_ms
-        self._write(Changes(list(documents.items()), self.index.changes()), offset, complete_as_of_ms)
+        self._write(Changes(list(documents.items()), self.index.take_changes()), offset, complete_as_of_ms)
 
     def restored(self) -> None:
-        """Notes that the store is complete up to the changelog's end: later tombstones will be seen."""
+        """Notes that the store is complete up to the changelog's end: from now on no tombstone can be missed."""
         self._note_complete()
 
     def note_if_complete(self) -> None:

@@ -24,7 +24,7 @@ TOO_LATE = "the order's deadline has passed"
 
 
 def on_failed(transition: Transition, reply: Failed) -> None:
-    """Retries after a backoff or when capacity is free. Without attempts the saga rolls back, or the step is stuck."""
+    """Retries after a backoff or when capacity is free. With no attempts left the saga rolls back or becomes stuck."""
     found = transition.match_reply(transition.direction, reply)
     if found is None or not _still_counts(*found, retryable=reply.retryable):
         return ignore_reply(transition, reply)
@@ -50,7 +50,7 @@ def on_timer(transition: Transition, timer: TimerDue) -> None:
         return
     for active in state.active_steps:
         if isinstance(active, WITH_DUE_TIME) and active.due_ms == timer.due_ms:
-            _attempt_timed_out(transition, active)
+            _step_due(transition, active)
             return  # one per decision, as each has its own cause and outcome; the others stay due
 
 
@@ -62,7 +62,7 @@ def on_capacity(transition: Transition, capacity: CapacityAvailable) -> None:
         transition.request(active)
 
 
-def _attempt_timed_out(transition: Transition, active: InFlight | BackingOff) -> None:
+def _step_due(transition: Transition, active: InFlight | BackingOff) -> None:
     if isinstance(active, BackingOff):
         return transition.request(active)
     timed_out = {"step": active.step, "attempt": active.attempt}
@@ -104,7 +104,7 @@ def _attempts_left(transition: Transition, active: ActiveStep) -> bool:
 
 
 def _still_counts(active: ActiveStep, attempt: int, *, retryable: bool) -> bool:
-    """A final failure counts if an operator has not retried since, a retryable one only for the attempt in flight."""
+    """A final failure counts unless an operator has retried since. A retryable one counts for the attempt in flight."""
     if retryable:
         return isinstance(active, InFlight) and attempt == active.attempt
     return attempt >= active.first and not isinstance(active, Stuck)

@@ -90,7 +90,7 @@ def test_a_local_store_ahead_of_its_changelog_is_refused(sandbox: Sandbox) -> No
     config = sandbox.client_config()
     identity = partition_identity(topic_id(AdminClient(sandbox.client), sandbox.changelog, LIMIT), 0)
     store = PartitionStore(config.state_dir / config.group / "0", identity, 10, 10)
-    store.save(store.changes(), 3)
+    store.save(store.take_changes(), 3)
     store.close()
     sentence = refusal(sandbox)
     assert "is ahead of" in sentence
@@ -117,7 +117,7 @@ def test_local_state_of_a_recreated_changelog_is_dropped(sandbox: Sandbox) -> No
     config = sandbox.client_config()
     store = PartitionStore(config.state_dir / config.group / "0", "the identity of a former topic", 10, 10)
     store.set(b"a", DONE)
-    store.save(store.changes(), 3)
+    store.save(store.take_changes(), 3)
     store.close()
     with sandbox.member() as member:
         member.join()

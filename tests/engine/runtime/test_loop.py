@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 
+from app.engine.meters import Meters
 from app.engine.runtime import loop as engine_loop
 from app.engine.runtime.batch import BatchContext
 from app.engine.runtime.loop import Loop
@@ -17,7 +18,7 @@ from tests.benchmarks.workspace import PARTITIONS
 
 def make_loop(producers: list[Any]) -> Loop:
     """A loop without partitions."""
-    unused = cast("Any", SimpleNamespace())
+    unused = cast("Any", SimpleNamespace(meters=Meters()))
     return Loop(unused, unused, producers, BatchContext(str, ""), unused, lambda: 0, 100)
 
 

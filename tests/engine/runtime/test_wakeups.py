@@ -9,6 +9,7 @@ import pytest
 
 from app.engine.assignment.partition_task import PartitionTask
 from app.engine.assignment.read_frontier import ReadFrontier
+from app.engine.meters import Meters
 from app.engine.processor import SagaProcessor
 from app.engine.runtime.batch import Batch, BatchContext
 from app.engine.runtime.loop import Loop
@@ -89,6 +90,7 @@ class FakePod:
             # Creates the window: it has the full limit only while no saga is queued.
             assert store.admission.keeps_slot("reservation") == (limit > 1)
         self.tasks = {n: PartitionTask(n, store, {"order.requests": 0}) for n, store in self.stores.items()}
+        self.meters = Meters()
         self.end_offsets = FakeEndOffsets()
         for task in self.tasks.values():
             task.frontier = cast("Any", self.end_offsets)
@@ -127,7 +129,7 @@ class FakePod:
     def save(self, number: int) -> None:
         """Saves a partition's changes, as if they were committed."""
         store = self.stores[number]
-        store.save(store.changes(), store.offset + 1)
+        store.save(store.take_changes(), store.offset + 1)
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def save(store: PartitionStore, progress: Progress, *keys: bytes) -> None:
     """Stores sagas, as a batch does."""
     for key in keys:
         store.set(key, progress)
-    store.save(store.changes(), store.offset + 1)
+    store.save(store.take_changes(), store.offset + 1)
 
 
 def test_stale_tickets_hold_no_saga_up(store: PartitionStore) -> None:
@@ -68,7 +68,7 @@ def test_stale_tickets_are_examined_in_bounded_numbers(store: PartitionStore) ->
 def test_a_ticket_counts_once(store: PartitionStore) -> None:
     """Tickets taken since the last save are still on disk, and are not taken again."""
     save(store, QUEUED, b"first", b"second")
-    tickets = [store.index.next_in_queue(STEP) for _ in range(3)]
+    tickets = [store.index.take_ticket(STEP) for _ in range(3)]
     assert tickets == [b"first", b"second", None]
 
 
@@ -76,14 +76,14 @@ def test_a_batch_without_documents_saves_its_index_changes(tmp_path: Path) -> No
     """The tickets that it took do not come back after a restart."""
     store = open_store(tmp_path)
     save(store, QUEUED, b"first", b"second")
-    assert store.index.next_in_queue(STEP) == b"first"
+    assert store.index.take_ticket(STEP) == b"first"
     batch = Batch(cast("Any", ImmediateProducer()), str, "saga.state")
     batch.task = PartitionTask(0, store, {})
-    batch.add_task()
+    batch.close_task()
     batch.commit([], None)
     offset = store.offset
     store.close()
     reopened = open_store(tmp_path)
-    assert reopened.index.next_in_queue(STEP) == b"second"
+    assert reopened.index.take_ticket(STEP) == b"second"
     assert reopened.offset == offset
     reopened.close()

@@ -45,7 +45,7 @@ class ModelledStore:
         for step, key in self.store.admitted(self.now, most):
             self._decide(key, CapacityAvailable(step))
             processed += 1
-        changes = self.store.changes()
+        changes = self.store.take_changes()
         self.changelog.append(changes.documents)
         if self.chance.random() < 0.03:  # a crash between commit and save
             self.restart()
@@ -167,7 +167,7 @@ def place(store: PartitionStore, *ids: str, at_ms: int = BEGIN) -> None:
         verdict = decide(SAGA, id, NO_SAGA, order_input, at_ms, admission.try_acquire)
         assert isinstance(verdict, Decision)
         store.set(id.encode(), verdict.progress)
-    store.save(store.changes(), store.offset + 1)
+    store.save(store.take_changes(), store.offset + 1)
 
 
 def open_window(store: PartitionStore) -> None:
@@ -237,9 +237,9 @@ def test_a_saga_cancelled_in_the_same_batch_is_no_corruption(store: PartitionSto
     for key, progress in ((b"a", ENDED), (b"c", ENDED)):
         store.set(key, progress)
         if key == b"a":
-            store.save(store.changes(), store.offset + 1)  # frees a slot
+            store.save(store.take_changes(), store.offset + 1)  # frees a slot
     assert list(store.admitted(BEGIN, 10)) == []
-    store.save(store.changes(), store.offset + 1)
+    store.save(store.take_changes(), store.offset + 1)
     assert store.index.counts.queued["reservation"] == 0
 
 
@@ -251,7 +251,7 @@ def test_an_admitted_saga_leaves_the_queue(store: PartitionStore) -> None:
         verdict = decide(SAGA, key.decode(), store.get(key) or NO_SAGA, CapacityAvailable(step), BEGIN)
         assert isinstance(verdict, Decision)
         store.set(key, verdict.progress)
-    store.save(store.changes(), store.offset + 1)
+    store.save(store.take_changes(), store.offset + 1)
     assert next(store._scan(b"\x00queue", b"\x00queuf")).endswith(b"e")
     assert store.index.counts.queued["reservation"] == 1
 

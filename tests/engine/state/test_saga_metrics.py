@@ -59,7 +59,7 @@ def store(tmp_path: Path) -> Iterator[PartitionStore]:
     opened.admission.on_failure("payment", NOW)
     for key, progress in ALL.items():
         opened.set(key, progress)
-    opened.save(opened.changes(), 1)
+    opened.save(opened.take_changes(), 1)
     opened.look_ahead(NOW)  # as before each batch; only an idle loop asks for the next due time
     yield opened
     opened.close()
@@ -124,7 +124,7 @@ def test_a_queue_tells_since_when_it_waits(store: PartitionStore) -> None:
     assert partition_stats(store).queued_since == dict.fromkeys(("payment", "reservation"), NOW + 1)
     for key in ALL:
         store.set(key, None)
-    store.save(store.changes(), 2)
+    store.save(store.take_changes(), 2)
     store.admission.admissible(NOW + 3)
     assert partition_stats(store).queued_since == {}
 
@@ -133,7 +133,7 @@ def test_a_sample_that_drops_to_zero_stays(store: PartitionStore) -> None:
     """If a sample vanished, its last value would seem to stay."""
     for key in ALL:
         store.set(key, None)
-    store.save(store.changes(), 2)
+    store.save(store.take_changes(), 2)
     store.look_ahead(NOW)
     found = values(partition_stats(store))
     assert found.pop(("saga_state_bytes",)) > 0
@@ -152,6 +152,6 @@ def test_a_closed_store_still_has_statistics(tmp_path: Path) -> None:
     """Metrics can be read while the partition goes to another pod."""
     store = PartitionStore(tmp_path / "0", "changelog", 100, LIMIT)
     store.set(b"stuck", ALL[b"stuck"])
-    store.save(store.changes(), 1)
+    store.save(store.take_changes(), 1)
     store.close()
     assert (partition_stats(store).live, partition_stats(store).stuck) == ({"order/1": 1}, 1)

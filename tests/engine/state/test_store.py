@@ -62,7 +62,7 @@ def save(store: PartitionStore, **progress: Progress) -> None:
     """Sets and saves sagas, as a committed batch does."""
     for key, each in progress.items():
         store.set(key.encode(), each)
-    store.save(store.changes(), store.offset + len(progress) + 1)
+    store.save(store.take_changes(), store.offset + len(progress) + 1)
 
 
 def due(store: PartitionStore, until_ms: int) -> list[tuple[int, bytes]]:
@@ -75,7 +75,7 @@ def fill(store: PartitionStore, count: int) -> None:
     """Saves so many sagas with a timer."""
     for index in range(count):
         store.set(b"%06d" % index, in_flight(1000 + index))
-    store.save(store.changes(), count)
+    store.save(store.take_changes(), count)
 
 
 def flip_bit(file: Path, share: float = 0.1) -> None:
@@ -97,7 +97,7 @@ def flush(stores: Stores) -> None:
 def test_a_new_store_is_empty(stores: Stores) -> None:
     """It has no saga and no timer, and needs the whole changelog."""
     store = stores.open()
-    assert (store.get(b"a"), store.offset, store.changes().documents, due(store, FAR)) == (None, 0, [], [])
+    assert (store.get(b"a"), store.offset, store.take_changes().documents, due(store, FAR)) == (None, 0, [], [])
 
 
 def test_a_change_is_visible_at_once(stores: Stores) -> None:
@@ -115,10 +115,10 @@ def test_changes_have_the_last_document_of_each_key(stores: Stores) -> None:
     store.set(b"a", in_flight())
     store.set(b"b", in_flight())
     store.set(b"a", DONE)
-    documents = store.changes().documents
+    documents = store.take_changes().documents
     assert [key for key, _ in documents] == [b"a", b"b"]
     assert b'"state":"completed"' in (documents[0][1] or b"")
-    assert store.changes().documents == []
+    assert store.take_changes().documents == []
     assert store.get(b"a") == DONE
 
 
@@ -138,7 +138,7 @@ def test_unsaved_state_is_gone_after_a_restart(stores: Stores) -> None:
     save(store, a=in_flight(700))
     store.set(b"a", DONE)
     store.set(b"b", DONE)
-    store.changes()
+    store.take_changes()
     store = stores.open()
     assert (store.get(b"a"), store.get(b"b")) == (in_flight(700), None)
     assert due(store, 1000) == [(700, b"a")]
@@ -164,7 +164,7 @@ def test_a_restore_applies_the_changelog(stores: Stores) -> None:
     source = stores.open()
     for key, progress in ((b"a", in_flight(100)), (b"b", in_flight(200)), (b"c", DONE)):
         source.set(key, progress)
-    documents = dict(source.changes().documents)
+    documents = dict(source.take_changes().documents)
     store = stores.open()
     first: list[tuple[bytes, bytes | None]] = [(key, documents[key]) for key in (b"a", b"b")]
     store.restore(first, 2)
@@ -206,7 +206,7 @@ def test_long_sagas_take_the_cache_of_many(stores: Stores) -> None:
     for note in ("x", "x" * 2_000):
         data = SagaData("order", 1, "d", 0, {"note": note}, {})
         save(store, **{f"{len(note)}-{index}": Progress(1, Completed(data, FAR)) for index in range(200)})
-        store.changes()
+        store.take_changes()
         cached.append(len(store._cache))
         assert store._cached_bytes == sum(entry.size for entry in store._cache.values()) <= 100_000
     assert cached[0] > 8 * cached[1] > 0
@@ -220,7 +220,7 @@ def test_reading_alone_does_not_fill_the_memory(stores: Stores) -> None:
     for index in range(500):
         assert store.get(f"k{index}".encode()) == DONE
         if index % 50 == 49:
-            assert store.changes().documents == []
+            assert store.take_changes().documents == []
     assert len(store._cache) <= 10
 
 
@@ -230,10 +230,10 @@ def test_the_cache_never_drops_unsaved_sagas(stores: Stores) -> None:
     for index in range(50):
         store.set(b"%d" % index, in_flight(index))
     assert all(store.get(b"%d" % index) == in_flight(index) for index in range(50))
-    changed = store.changes()
+    changed = store.take_changes()
     assert all(store.get(b"%d" % index) == in_flight(index) for index in range(50))  # neither committed nor on disk yet
     store.save(changed, 50)
-    store.changes()
+    store.take_changes()
     assert all(store.get(b"%d" % index) == in_flight(index) for index in range(50))
 
 
@@ -277,7 +277,7 @@ def test_a_flipped_bit_in_a_saga_is_noticed(stores: Stores) -> None:
     store = stores.open()
     for index in range(2000):
         store.set(b"%06d" % index, DONE)
-    store.save(store.changes(), 2000)
+    store.save(store.take_changes(), 2000)
     flush(stores)
     flip_bit(stores.files("*.sst")[0], share=0.7)
     store = stores.open()

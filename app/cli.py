@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from shlex import quote
 from typing import Annotated, NoReturn
@@ -19,6 +19,10 @@ from app.engine.kafka import topics_admin
 from app.engine.kafka.permission_probe import try_out
 from app.engine.process_exit import NEEDS_OPERATOR, NEEDS_RESTART
 from app.operators.cli import app as operators
+from app.operators.doctor import finding
+from app.operators.doctor.checks import EngineChecks
+from app.operators.doctor.cli import doctor
+from app.operators.doctor.finding import Finding
 from app.ops import logs
 from app.ops.errors import CommandFailed
 from app.ops.metrics import CannotServe
@@ -60,6 +64,7 @@ def command(sagas: Mapping[str, Versions], draw: runner.Draw) -> typer.Typer:
     top.command("leave")(_leave)
     top.command("settings")(_settings)
     top.command("demo")(demo)
+    top.command("doctor")(doctor(EngineChecks(_examine_topics, _examine_permissions)))
     top.add_typer(operators)
     top.add_typer(samples)
     return top
@@ -136,7 +141,7 @@ def _acls(
     context: typer.Context,
     user: Annotated[str, typer.Option(help="The principal's name, without `User:`.")],
     role: Annotated[
-        str, typer.Option(help="orchestrator, shop, operator, auditor, or a step's name for its participant.")
+        str, typer.Option(help="orchestrator, shop, operator, redrive, auditor, or a step's name for its participant.")
     ] = "orchestrator",
 ) -> None:
     """Print the least permissions of a role, as `kafka-acls.sh` commands."""
@@ -148,6 +153,36 @@ def _acls(
         for acl in by_role[role]:
             principal = quote(f"User:{user}")
             typer.echo(f'kafka-acls.sh --bootstrap-server "$BROKERS" --add --allow-principal {principal} {acl.rule}')
+
+
+def _examine_topics(settings: Settings, topics: Topics) -> Iterable[Finding]:
+    """What `saga topics check` finds about topics, all of it."""
+    client = runner.client_config(settings).common()
+    with _as_findings("topics") as found:
+        partitions, flaws = topics_admin.examine(client, topics, settings.min_replication, local=settings.local)
+        found += [finding.error("topics", flaw) for flaw in flaws]
+        if not flaws:
+            each = f"{partitions} partition{'s' * (partitions != 1)} each"
+            found.append(finding.ok("topics", f"all {len(topics.all)} are as they should be, with {each}"))
+    return found
+
+
+def _examine_permissions(settings: Settings, topics: Topics) -> Iterable[Finding]:
+    """Whether the brokers let a pod use its group and begin transactions."""
+    with _as_findings("permissions") as found:
+        try_out(runner.client_config(settings), Acls(topics, settings.group_id))
+        found.append(finding.ok("permissions", "to use the group, and to begin transactions"))
+    return found
+
+
+@contextmanager
+def _as_findings(check: str) -> Iterator[list[Finding]]:
+    """The list that the block fills; an error that would stop a pod becomes a finding in it."""
+    found: list[Finding] = []
+    try:
+        yield found
+    except EngineStopped as error:
+        found.append(finding.error(check, str(error), passes=not isinstance(error, NeedsOperator)))
 
 
 @contextmanager

@@ -1,11 +1,24 @@
-"""Partition counts and end offsets of the topics, asked for within a deadline."""
+"""Questions to the brokers about topics, offsets and groups, asked within a deadline."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import ClusterMetadata, OffsetSpec
+from confluent_kafka import (
+    ConsumerGroupState,
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
+from confluent_kafka.admin import (
+    ClusterMetadata,
+    ConsumerGroupDescription,
+    DescribeClusterResult,
+    ListOffsetsResultInfo,
+    OffsetSpec,
+)
 
 from app.kafka_access.first_contact import FirstContact, NoAnswer, Unreachable
 from app.kafka_access.retriable import retry_while
@@ -66,33 +79,81 @@ class Brokers:
 
     def ends(self, topics: Iterable[Topic], numbers: Iterable[int]) -> dict[TopicPartitionKey, int]:
         """The high watermark of these partitions of each topic: the offset after the last record, committed or not."""
-        partitions = [TopicPartition(self._cluster.full(topic.name), number) for topic in topics for number in numbers]
+        numbers = list(numbers)
+        keys = [(self._cluster.full(topic.name), number) for topic in topics for number in numbers]
+        return self.offsets(dict.fromkeys(keys, OffsetSpec.latest()))
 
-        def ask() -> dict[TopicPartitionKey, int]:
+    def offsets(
+        self, specs: Mapping[TopicPartitionKey, OffsetSpec], *, committed: bool = False
+    ) -> dict[TopicPartitionKey, int]:
+        """The offset of each partition that its spec asks for; `committed` makes the latest the last stable offset."""
+        return {key: found.offset for key, found in self.positions(specs, committed=committed).items()}
+
+    def positions(
+        self, specs: Mapping[TopicPartitionKey, OffsetSpec], *, committed: bool = False
+    ) -> dict[TopicPartitionKey, ListOffsetsResultInfo]:
+        """As `offsets`, each with the timestamp of its record (ms since 1970), if the spec leads to a record."""
+        isolation = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
+
+        def ask() -> dict[TopicPartitionKey, ListOffsetsResultInfo]:
             found = self._admin.list_offsets(
-                dict.fromkeys(partitions, OffsetSpec.latest()),
-                isolation_level=IsolationLevel.READ_UNCOMMITTED,
+                {TopicPartition(*key): spec for key, spec in specs.items()},
+                isolation_level=isolation,
                 request_timeout=self._request_seconds(),
             )
-            return {(each.topic, each.partition): future.result().offset for each, future in found.items()}
+            return {(each.topic, each.partition): future.result() for each, future in found.items()}
+
+        return self._until_deadline(ask) if specs else {}
+
+    def committed(self, group: str, keys: Iterable[TopicPartitionKey]) -> dict[TopicPartitionKey, int]:
+        """The offsets that a group has committed; partitions without one are left out."""
+        asked = ConsumerGroupTopicPartitions(group, [TopicPartition(*key) for key in keys])
+
+        def ask() -> dict[TopicPartitionKey, int]:
+            futures = self._admin.list_consumer_group_offsets([asked], request_timeout=self._request_seconds())
+            found = futures[group].result().topic_partitions
+            return {(each.topic, each.partition): each.offset for each in found if each.offset >= 0}
 
         return self._until_deadline(ask)
 
-    def _existing(self, names: list[str]) -> dict[str, Any]:
-        existing: dict[str, Any] = self._metadata().topics
-        missing = [name for name in names if name not in existing or not existing[name].partitions]
-        if missing:
-            at = f"Kafka at {self._cluster.bootstrap} has no topic {', '.join(missing)}"
-            raise CommandFailed(f"{at}: create it first, or set another --prefix")
-        return existing
+    def group(self, name: str) -> ConsumerGroupDescription:
+        """A consumer group with its members; the state of one that doesn't exist is DEAD."""
 
-    def _metadata(self) -> ClusterMetadata:
+        def ask() -> ConsumerGroupDescription:
+            futures = self._admin.describe_consumer_groups([name], request_timeout=self._request_seconds())
+            try:
+                return futures[name].result()
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
+                    raise
+            return ConsumerGroupDescription(name, True, [], None, ConsumerGroupState.DEAD, None)
+
+        return self._until_deadline(ask)
+
+    def cluster(self) -> DescribeClusterResult:
+        """The cluster's id, its controller and its brokers."""
+        return self._until_deadline(
+            lambda: self._admin.describe_cluster(request_timeout=self._request_seconds()).result()
+        )
+
+    def metadata(self) -> ClusterMetadata:
+        """The first answer of a broker: all topics that this user may see, with the replicas of their partitions."""
         try:
             return self._contact.first_answer(self._request_seconds(), local=self._cluster.security.local)
         except NoAnswer as error:
             raise self._no_answer() from error
         except Unreachable as error:
             raise CommandFailed(str(error)) from error
+
+    def _existing(self, names: list[str]) -> dict[str, Any]:
+        existing: dict[str, Any] = self.metadata().topics
+        missing = [name for name in names if name not in existing or not existing[name].partitions]
+        if missing:
+            # Brokers that ask who it is hide topics from users without a permission on them.
+            hidden = " that this user may see" if self._cluster.security.settings.get("sasl.mechanism") else ""
+            at = f"Kafka at {self._cluster.bootstrap} has no topic {', '.join(missing)}{hidden}"
+            raise CommandFailed(f"{at}: create it first, or set another --prefix")
+        return existing
 
     def _until_deadline(self, ask: Callable[[], T]) -> T:
         try:

@@ -1,40 +1,39 @@
-"""`saga retry`, `saga skip`, `saga compensate`, `saga stuck`: operators' commands."""
+"""Operators' commands: `saga retry`, `saga skip`, `saga compensate`, `saga stuck`; and those of other rooms."""
 
-import getpass
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Annotated
 from uuid import uuid4
 
 import typer
-from confluent_kafka import KafkaException
 from rich.console import Console
 
+from app.operators.dead_letters.cli import app as dead_letters
+from app.operators.lag.cli import lag
+from app.operators.options import (
+    FAILED,
+    Bootstrap,
+    Operator,
+    Prefix,
+    ProgressWait,
+    load_cluster,
+    login,
+    plain_errors,
+    say,
+)
 from app.operators.stuck import StuckSagas, StuckStep
-from app.ops import settings
-from app.ops.errors import CommandFailed
-from app.ops.kafka_cluster import KafkaCluster, cluster_of
 from app.saga.messages import Compensate, Operation, Retry, Skip
-from app.wire.invalid_record import InvalidRecord
 from app.wire.terminal_text import printable
 
 app = typer.Typer(no_args_is_help=True)
-
-FAILED = 1  # exit code: refused, failed, or no decision came in time
-WRONG = 2  # exit code: an argument or setting is invalid
+app.command()(lag)
+app.add_typer(dead_letters, name="dead-letters")
 
 Order = Annotated[str, typer.Argument(help="Order id.")]
 Reason = Annotated[str, typer.Option(help="Why; recorded in the order's history.")]
-Operator = Annotated[str | None, typer.Option(help="Who acts; recorded too. Default: the login name.")]
 Step = Annotated[str | None, typer.Option(help="Only this stuck step; skip needs it when several are stuck.")]
 Wait = Annotated[int, typer.Option(min=0, max=3600, help="Seconds to wait for the decision; 0: don't wait.")]
-ProgressWait = Annotated[
-    int, typer.Option("--wait", min=1, max=3600, help="Seconds without a new record after which reading ends.")
-]
-Bootstrap = Annotated[str | None, typer.Option(help="Bootstrap servers. Default: SAGA_KAFKA_BOOTSTRAP.")]
-Prefix = Annotated[str | None, typer.Option(help="Prefix of every topic name. Default: SAGA_TOPIC_PREFIX.")]
 
 
 def _step_command(kind: type[Retry | Skip]) -> Callable[..., None]:
@@ -86,14 +85,14 @@ def stuck(
     from app.operators.states import read_all
 
     sagas = StuckSagas()
-    with _plain_errors():
-        unread = read_all(_cluster(bootstrap, prefix), sagas.take, wait)
+    with plain_errors():
+        unread = read_all(load_cluster(bootstrap, prefix), sagas.take, wait)
         steps = sagas.steps()
         _list(steps, as_json=as_json)
         if not steps:
-            _say("no saga is stuck")
+            say("no saga is stuck")
         _complain(sagas.unreadable, unread)
-    _say(f"saga states read: {sagas.documents:,}")
+    say(f"saga states read: {sagas.documents:,}")
     raise typer.Exit(FAILED if unread or sagas.unreadable or (fail and steps) else 0)
 
 
@@ -108,19 +107,12 @@ def _operate(
     from app.wire.operations import operation
 
     operator, reason = operator_and_reason
-    with _plain_errors():
-        message = make(str(uuid4()), operator if operator is not None else _login(), reason)
+    with plain_errors():
+        message = make(str(uuid4()), operator if operator is not None else login(), reason)
         record = operation(order, message, time.time_ns() // 1_000_000)
-        answer = operate(_cluster(*bootstrap_and_prefix), order, message.id, record, wait)
+        answer = operate(load_cluster(*bootstrap_and_prefix), order, message.id, record, wait)
     typer.echo(printable(answer.sentence))
     raise typer.Exit(0 if answer.done else FAILED)
-
-
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError):
-        raise InvalidRecord("invalid", "this login has no name: give one with --operator") from None
 
 
 def _list(steps: list[StuckStep], *, as_json: bool) -> None:
@@ -135,30 +127,7 @@ def _list(steps: list[StuckStep], *, as_json: bool) -> None:
 
 def _complain(unreadable: int, unread: list[int]) -> None:
     if unreadable:
-        _say(f"error: states written by another version, possibly stuck and not listed: {unreadable}")
+        say(f"error: states written by another version, possibly stuck and not listed: {unreadable}")
     if unread:
         numbers = ", ".join(map(str, unread))
-        _say(f"error: partition {numbers} of saga.state was not read to its end (open transaction?): try again")
-
-
-def _cluster(bootstrap: str | None, prefix: str | None) -> KafkaCluster:
-    return cluster_of(settings.load(kafka_bootstrap=bootstrap, topic_prefix=prefix))
-
-
-@contextmanager
-def _plain_errors() -> Iterator[None]:
-    try:
-        yield
-    except (InvalidRecord, settings.WrongSetting) as error:
-        _say(f"error: {error}")
-        raise typer.Exit(WRONG) from None
-    except CommandFailed as error:
-        _say(f"error: {error}")
-        raise typer.Exit(FAILED) from None
-    except KafkaException as error:
-        _say(f"error: Kafka can't be used: {error.args[0].str()}")
-        raise typer.Exit(FAILED) from None
-
-
-def _say(line: str) -> None:
-    typer.echo(line, err=True)
+        say(f"error: partition {numbers} of saga.state was not read to its end (open transaction?): try again")

@@ -1,6 +1,7 @@
 """Writes one operation to the order's partition, and waits for the orchestrator's decision on it."""
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -29,12 +30,24 @@ def operate(cluster: KafkaCluster, order_id: str, message_id: str, record: Outpu
     brokers, answers = Brokers(cluster, deadline), (EVENTS, DEAD_LETTERS) if wait else ()
     number = partition_of(order_id.encode(), brokers.partitions(OPERATIONS, *answers))
     ends = brokers.ends(answers, [number]) if answers else {}
-    try:
+    with interruptible(order_id):
         _write(cluster, number, record, deadline)
         if not answers:
             return Answer(f"{order_id}: the operation is written", done=True)
         return _await(cluster, order_id, message_id, ends, deadline)
-    except KeyboardInterrupt:
+
+
+@contextmanager
+def interruptible(order_id: str) -> Iterator[None]:
+    """Ctrl-C ends the wait, not the operation. Raises CommandFailed then.
+
+    One that comes inside a call of the client is reported by the interpreter as a SystemError at some later call.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, SystemError) as error:
+        if isinstance(error, SystemError) and not isinstance(error.__cause__, KeyboardInterrupt):
+            raise
         raise CommandFailed(
             f"{order_id}: interrupted, but the operation may be written already: {_CHECK_FIRST}"
         ) from None

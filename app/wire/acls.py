@@ -5,6 +5,9 @@ from typing import Literal
 
 from app.wire.topics import DEAD_LETTERS, EVENTS, OPERATIONS, OUTCOMES, REQUESTS, STATE, Topics
 
+REDRIVE_ID = "saga-redrive"
+"""The transactional id of all replays of dead letters, without prefix."""
+
 Kind = Literal["topic", "group", "transactional-id"]
 Operation = Literal["Read", "Write", "Describe", "DescribeConfigs"]
 
@@ -35,13 +38,14 @@ class Acls:
 
     @property
     def by_role(self) -> dict[str, tuple[Acl, ...]]:
-        """The ACLs of each role: orchestrator, the services by step name, shop, operator, auditor."""
+        """The ACLs of each role: orchestrator, the services by step name, shop, operator, redrive, auditor."""
         steps = {step.name: self._service(step.name) for step in self.topics.saga.steps}
         return {
             "orchestrator": (*self.orchestrator_topics, self.orchestrator_group, self.orchestrator_transactions),
             **steps,
             "shop": (self._topic(REQUESTS.name, "Write"), self._topic(OUTCOMES.name, "Read")),
             "operator": self._operator,
+            "redrive": self._redrive,
             "auditor": self._auditor,
         }
 
@@ -78,6 +82,16 @@ class Acls:
         return (
             self._topic(OPERATIONS.name, "Write"),
             *read,
+            Acl("group", self.topics.full("saga-operators"), ("Describe",)),
+        )
+
+    @property
+    def _redrive(self) -> tuple[Acl, ...]:
+        """Replays dead letters into any input: as powerful as shops, participants and operators together."""
+        return (
+            *(self._topic(topic.name, "Read", "Write") for topic in self.topics.inputs),
+            self._topic(DEAD_LETTERS.name, "Read"),
+            Acl("transactional-id", self.topics.full(REDRIVE_ID), ("Write",)),
             Acl("group", self.topics.full("saga-operators"), ("Describe",)),
         )
 

@@ -11,6 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from app.operators.cli import app
+from app.operators.operate import interruptible
+from app.ops.errors import CommandFailed
 from app.wire.partition import partition_of
 from tests.devkafka.support import LIMIT
 from tests.operators.fake_orchestrator import (
@@ -160,6 +162,14 @@ def test_an_interrupted_wait_says_that_the_operation_may_be_written(orchestrator
         _, errors = process.communicate(timeout=LIMIT)
     assert process.returncode == 1
     assert errors.startswith("error: o-1: interrupted, but the operation may be written already: ")
+
+
+def test_an_interrupt_inside_a_call_of_the_client_is_one_too() -> None:
+    """The interpreter reports it at some later call; any other SystemError stays what it is."""
+    with pytest.raises(CommandFailed, match=r"^o-1: interrupted, but"), interruptible("o-1"):
+        raise SystemError("a function returned a result with an exception set") from KeyboardInterrupt()
+    with pytest.raises(SystemError), interruptible("o-1"):
+        raise SystemError("another")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The saga's topics on the brokers: created if they are missing, and checked before anything is read."""
 
+from collections.abc import Collection, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -66,50 +67,70 @@ def check(client: dict[str, Any], topics: Topics, min_replicas: int, *, local: b
     Raises NeedsOperator with what to change, and NeedsRestart if no broker answers. With `local`, brokers that refer
     clients to other hosts are refused.
     """
+    partitions, flaws = examine(client, topics, min_replicas, local=local)
+    if flaws:
+        raise NeedsOperator(flaws[0])
+    return partitions
+
+
+def examine(client: dict[str, Any], topics: Topics, min_replicas: int, *, local: bool = False) -> tuple[int, list[str]]:
+    """As `check`, but returns the most partitions that a topic has, and a sentence for each thing to change.
+
+    Without a permission on a topic there is no more to see, so the missing permissions are the only sentence then.
+    """
     contact, existing = _first_contact(client, local=local)
     admin = contact.admin
     try:
         require(admin, Acls(topics, "").orchestrator_topics, _SECONDS)
+    except NeedsOperator as denied:
+        return 0, [str(denied)]
     except KafkaException as error:  # the bootstrap server answered, but the brokers that it names do not
         reason = contact.why()
         if reason is None:
             raise
         raise NeedsOperator(reason) from error
+    found = _describe(admin, topics, existing)
+    flaws = [
+        *_missing(topics, existing),
+        *_unequal(found.values()),
+        *(flaw for topic, each in found.items() for flaw in _flaws(topic, each, min_replicas)),
+    ]
+    return max((each.partitions for each in found.values()), default=0), flaws
+
+
+def _missing(topics: Topics, existing: dict[str, TopicMetadata]) -> Iterator[str]:
     missing = [topics.full(topic) for topic in topics.all if topics.full(topic) not in existing]
     if missing:
         names = ", ".join(missing) if len(missing) < len(topics.all) else f"every topic of the prefix {topics.prefix!r}"
-        raise NeedsOperator(f"missing on the brokers: {names}; {_CREATE}")
-    found = _describe(admin, topics, existing)
-    numbers = {each.partitions for each in found.values()}
-    if len(numbers) > 1:
-        listed = ", ".join(f"{each.name} {each.partitions}" for each in found.values())
-        raise NeedsOperator(
+        yield f"missing on the brokers: {names}; {_CREATE}"
+
+
+def _unequal(found: Collection[FoundTopic]) -> Iterator[str]:
+    if len({each.partitions for each in found}) > 1:
+        listed = ", ".join(f"{each.name} {each.partitions}" for each in found)
+        yield (
             f"all topics need the same number of partitions, but have: {listed}; create them again under another prefix"
         )
-    for topic, each in found.items():
-        _check_topic(topic, each, min_replicas)
-    return numbers.pop()
 
 
-def _check_topic(topic: Topic, found: FoundTopic, min_replicas: int) -> None:
+def _flaws(topic: Topic, found: FoundTopic, min_replicas: int) -> Iterator[str]:
     for name, wanted in topic.config.items():
-        if found.config.get(name) != wanted:
-            raise NeedsOperator(
-                f"{found.name} has {name}={found.config.get(name)}, which can lose state or history: set it to {wanted}"
-            )
+        value = found.config.get(name)
+        if value != wanted:
+            yield f"{found.name} has {name}={value}, which can lose state or history: set it to {wanted}"
     if int(found.config["max.message.bytes"]) < _MAX_RECORD_BYTES:
-        raise NeedsOperator(
+        yield (
             f"{found.name} has max.message.bytes={found.config['max.message.bytes']}: "
             f"a larger record would stop every pod, so set it to {_MAX_RECORD_BYTES} at least"
         )
     tombstones_ms = int(found.config["delete.retention.ms"])
     if topic == STATE and tombstones_ms < _MIN_TOMBSTONE_MS:
-        raise NeedsOperator(
+        yield (
             f"{found.name} has delete.retention.ms={tombstones_ms}, so a pod that restarts may miss tombstones: "
             f"set it to {_MIN_TOMBSTONE_MS} at least"
         )
     if found.replicas < min_replicas:
-        raise NeedsOperator(
+        yield (
             f"{found.name} has {found.replicas} replica{'s' * (found.replicas != 1)}, fewer than {min_replicas}: "
             "add replicas, or lower SAGA_MIN_REPLICATION"
         )
@@ -128,8 +149,11 @@ def _first_contact(client: dict[str, Any], *, local: bool) -> tuple[FirstContact
 
 
 def _describe(admin: AdminClient, topics: Topics, existing: dict[str, TopicMetadata]) -> dict[Topic, FoundTopic]:
-    """All topics as the brokers describe them, in one request: one by one would be a good part of a start's time."""
-    resources = {topic: ConfigResource(ResourceType.TOPIC, topics.full(topic)) for topic in topics.all}
+    """The topics that exist, described in one request: one by one would be a good part of a start's time."""
+    there = [topic for topic in topics.all if topics.full(topic) in existing]
+    resources = {topic: ConfigResource(ResourceType.TOPIC, topics.full(topic)) for topic in there}
+    if not resources:
+        return {}
     configs = admin.describe_configs(list(resources.values()), request_timeout=_SECONDS)
     found = {}
     for topic, resource in resources.items():

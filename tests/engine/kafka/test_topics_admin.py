@@ -1,12 +1,13 @@
 """The saga's topics on the brokers: created, and checked before anything is read."""
 
+import re
 import time
 
 import pytest
 
 from app.engine.errors import NeedsOperator, NeedsRestart
 from app.engine.kafka import topics_admin
-from app.engine.kafka.topics_admin import FoundTopic, _check_topic
+from app.engine.kafka.topics_admin import FoundTopic, _flaws
 from app.wire.topics import EVENTS, REQUESTS, STATE, Topic
 from tests.engine.sandbox import Sandbox
 
@@ -27,7 +28,7 @@ def topic_with(topic: Topic, replicas: int, config: dict[str, str]) -> FoundTopi
 @pytest.mark.parametrize("topic", (REQUESTS, EVENTS, STATE))
 def test_a_correct_topic_passes(topic: Topic) -> None:
     """The check accepts what `saga topics create` creates."""
-    _check_topic(topic, valid_topic(topic), 3)
+    assert list(_flaws(topic, valid_topic(topic), 3)) == []
 
 
 @pytest.mark.parametrize(
@@ -45,17 +46,23 @@ def test_a_correct_topic_passes(topic: Topic) -> None:
 )  # fmt: skip
 def test_a_setting_that_could_lose_something_is_refused(topic: Topic, config: dict[str, str], sentence: str) -> None:
     """The sentence names the setting and the value it needs."""
-    with pytest.raises(NeedsOperator, match=sentence):
-        _check_topic(topic, topic_with(topic, 3, config), 3)
+    (flaw,) = _flaws(topic, topic_with(topic, 3, config), 3)
+    assert re.search(sentence, flaw)
 
 
 def test_too_few_replicas_are_refused() -> None:
     """The number in the setting is enough."""
-    _check_topic(REQUESTS, valid_topic(REQUESTS, replicas=2), 2)
-    with pytest.raises(NeedsOperator, match=r"order\.requests has 1 replica, fewer than 2: .*SAGA_MIN_REPLICATION"):
-        _check_topic(REQUESTS, valid_topic(REQUESTS, replicas=1), 2)
-    with pytest.raises(NeedsOperator, match="has 2 replicas, fewer than 3"):
-        _check_topic(REQUESTS, valid_topic(REQUESTS, replicas=2), 3)
+    assert list(_flaws(REQUESTS, valid_topic(REQUESTS, replicas=2), 2)) == []
+    (one,) = _flaws(REQUESTS, valid_topic(REQUESTS, replicas=1), 2)
+    assert re.search(r"order\.requests has 1 replica, fewer than 2: .*SAGA_MIN_REPLICATION", one)
+    (two,) = _flaws(REQUESTS, valid_topic(REQUESTS, replicas=2), 3)
+    assert "has 2 replicas, fewer than 3" in two
+
+
+def test_all_flaws_of_a_topic_are_found() -> None:
+    """A person corrects them in one go."""
+    wrong = valid_topic(STATE, 1, cleanup_policy="delete", max_message_bytes="1", delete_retention_ms="1")
+    assert len(list(_flaws(STATE, wrong, 3))) == 4
 
 
 def check(sandbox: Sandbox, min_replicas: int = 1) -> int:

@@ -9,13 +9,16 @@ GROUPS := build test lint bench lock
 COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --quiet \
 	--custom-compile-command "make lock" $(ARGS)
 
+# In runlevel 1 the package starts no service.
+PROMETHEUS := RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends prometheus
+
 OR_NONE = $(if $(ARGS),|| [ $$? -eq 5 ]) # of the tests that were asked for, none may be of that kind
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check pythons quick faults fuzz bench audit lock clean
+.PHONY: help demo test check pythons quick faults witnesses fuzz bench audit lock clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(READY) ## drive 2,000 orders through a real Kafka, with a crash in the middle
 	@$(BIN)/saga demo $(ARGS)
@@ -45,6 +48,12 @@ quick: $(READY) # what differs between Pythons first: documents made from docstr
 
 faults: $(READY) ## kill, pause and cut off pods and brokers for ten minutes, and prove what is left (ARGS="--seconds 3600")
 	@$(BIN)/python -m tests.faults $(ARGS)
+
+witnesses: $(READY) ## ask KEDA's own scalers and a real Prometheus, too, what they see of a pod (compiles KEDA once)
+	@command -v prometheus > /dev/null || { $(PROMETHEUS) || { apt-get update && $(PROMETHEUS); } } || \
+		echo "There is no Prometheus here: its test is skipped."
+	@$(BIN)/python -m tests.witnesses.go_programs lag keda
+	@$(BIN)/python -m pytest tests/witnesses $(ARGS)
 
 fuzz: $(READY) ## shoot hostile records at all that one record leads to (ARGS="--seconds 600 --seed 7")
 	@nice $(BIN)/python -m tests.fuzz $(ARGS)

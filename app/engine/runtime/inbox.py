@@ -1,5 +1,6 @@
 """Reads records ahead into the tasks' queues, and hands out the queues in the order in which they began to wait."""
 
+import logging
 from itertools import chain
 from typing import Any, cast
 
@@ -11,6 +12,8 @@ from app.engine.assignment.partition_task import InputRecord, PartitionTask
 from app.engine.errors import NeedsRestart
 from app.engine.kafka.permissions import is_denied, missing_permissions
 from app.wire.envelope import headers_of
+
+log = logging.getLogger(__name__)
 
 _MOST_BYTES = 32 << 20
 _HEADER_BYTES = 150  # what a header takes in memory besides its text
@@ -99,6 +102,10 @@ class Inbox:
             raise missing_permissions(
                 f"Read on topic {topic}" if topic else f"Read on group {self._assigned.group_name}"
             )
+        if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            # A broker with old metadata, which passes; or a deleted topic, which the rebalance that follows refuses.
+            log.warning("input topic not available", extra={"topic": message.topic(), "reason": error.str()})
+            return
         if error.code() != KafkaError._PARTITION_EOF:
             if message.topic() is None:  # an error of the consumer as a whole
                 raise KafkaException(error)

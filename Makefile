@@ -65,7 +65,7 @@ audit: $(READY) ## ask whether a dependency of the product has a known hole (ask
 	$(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement requirements-runtime.lock $(ARGS)
 
 lock: $(READY) ## pin all dependencies anew (ARGS=--upgrade moves them)
-	$(COMPILE) --extra kafka $(GROUPS:%=--group %) --output-file requirements.lock > /dev/null
+	$(COMPILE) --extra kafka --extra traces $(GROUPS:%=--group %) --output-file requirements.lock > /dev/null
 	$(COMPILE) --constraints requirements.lock --output-file requirements-runtime.lock > /dev/null
 
 clean: ## remove everything that make has made here

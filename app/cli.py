@@ -30,6 +30,7 @@ from app.ops.pid_file import leave, pid_file
 from app.ops.settings import Settings, WrongSetting, load
 from app.saga.versions import Versions
 from app.samples.cli import app as samples
+from app.traces.cli import traces
 from app.wire.acls import Acls
 from app.wire.cli import app as wire
 from app.wire.topics import Topics
@@ -65,6 +66,7 @@ def command(sagas: Mapping[str, Versions], draw: runner.Draw) -> typer.Typer:
     top.command("settings")(_settings)
     top.command("demo")(demo)
     top.command("doctor")(doctor(EngineChecks(_examine_topics, _examine_permissions)))
+    top.command("traces")(traces)
     top.add_typer(operators)
     top.add_typer(samples)
     return top
@@ -141,7 +143,10 @@ def _acls(
     context: typer.Context,
     user: Annotated[str, typer.Option(help="The principal's name, without `User:`.")],
     role: Annotated[
-        str, typer.Option(help="orchestrator, shop, operator, redrive, auditor, or a step's name for its participant.")
+        str,
+        typer.Option(
+            help="orchestrator, shop, operator, redrive, auditor, tracer, or a step's name for its participant."
+        ),
     ] = "orchestrator",
 ) -> None:
     """Print the least permissions of a role, as `kafka-acls.sh` commands."""

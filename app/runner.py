@@ -65,7 +65,7 @@ def run(settings: Settings, versions: Versions, draw: Draw) -> None:
     meters = Meters()
     policy = Policy(versions.definitions, settings.step_limit)
     app = SagaApplication(config, topics, policy, meters, measured=settings.metrics_port != 0)
-    draw(app, topics, SagaProcessor(versions, partitions, meters))
+    draw(app, topics, SagaProcessor(versions, partitions, meters, traces=settings.traces))
     log.info("started", extra=_identity(settings, versions) | {"settings": changed_settings(settings)})
     with _served(settings, versions, app), pid_noted(pid_file(settings)):
         app.run()

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
-from app.audit.checks import conservation, dead_letters, inputs, placement, sent_records
+from app.audit.checks import conservation, dead_letters, inputs, placement, sent_records, traces
 from app.audit.checks.placement import Fold
 from app.audit.evidence import Evidence, gather
 from app.audit.history.histories import SagaHistory
@@ -115,6 +115,7 @@ _SETTLED: tuple[Check, ...] = (
     inputs.exactly_one_result,
     dead_letters.no_order_lost,
     sent_records.as_announced,
+    traces.as_caused,
     conservation.conserved,
     placement.no_open_transaction,
     _ended_or_stuck,

@@ -9,14 +9,18 @@ from app.saga.definition import Saga
 from app.saga.events import Event
 from app.saga.immutable import immutable
 from app.saga.message_ids import command_id
-from app.saga.messages import CapacityAvailable, Failed, Input, Refused, Succeeded, TimerDue, Undone
+from app.saga.messages import CapacityAvailable, Failed, Input, Place, Refused, Succeeded, TimerDue, Undone
 from app.saga.state import (
     ACTIVE_STATES,
+    FINAL,
     NO_SAGA,
     WITH_DUE_TIME,
+    ActiveStep,
     BackingOff,
     InFlight,
+    NotStarted,
     Progress,
+    Queued,
     Running,
     State,
     active_step,
@@ -28,6 +32,7 @@ from app.wire.envelope import MAX_HEADER_BYTES, Headers, header_bytes
 from app.wire.invalid_record import InvalidRecord
 from app.wire.partition import partition_of
 from app.wire.reader import Reader
+from app.wire.trace_context import trace_headers, with_spans
 from app.wire.writer import Cause, Origin, OutputRecord, dead_letter, input_cause, timer_cause, write
 
 log = logging.getLogger(__name__)
@@ -87,12 +92,18 @@ class KeyState(Protocol):
 
 
 class SagaProcessor:
-    """Processes all inputs of one saga, in all versions of its definition. `partitions` is the count of each topic."""
+    """Processes all inputs of one saga, in all versions of its definition. `partitions` is the count of each topic.
 
-    def __init__(self, versions: Versions, partitions: int, meters: Meters | None = None) -> None:
+    With `traces`, each message names its own span in the trace of the saga; else traces are passed on as they came.
+    """
+
+    def __init__(
+        self, versions: Versions, partitions: int, meters: Meters | None = None, *, traces: bool = False
+    ) -> None:
         self.meters = meters or Meters()
         self._versions = versions
         self._partitions = partitions
+        self._traces = traces
         self._reader = Reader(versions)
 
     def on_record(self, topic: str, record: Record, state: KeyState, at_ms: int) -> list[OutputRecord]:
@@ -104,6 +115,7 @@ class SagaProcessor:
         try:
             received = self._reader.read(topic, record.key, record.value, record.headers)
             progress = state.get()
+            trace = received.trace
             if progress is None:
                 owner = partition_of(record.key or b"", self._partitions)
                 if owner != record.origin.partition:
@@ -111,7 +123,9 @@ class SagaProcessor:
                     self.meters.rerouted[topic,] += 1
                     return [rerouted]
                 progress = NO_SAGA
-            cause = input_cause(record.origin, received.id, received.type, received.trace)
+            elif not trace and progress.state.data.trace is not None:  # type: ignore[union-attr] # it has started
+                trace = trace_headers(progress.state.data.trace)  # type: ignore[union-attr]
+            cause = input_cause(record.origin, received.id, received.type, trace)
             saga = self._versions.of(progress.state)
             return self._decide_and_store(
                 saga, received.saga_id, progress, received.given, cause, received.type, state, at_ms
@@ -166,6 +180,10 @@ class SagaProcessor:
                         if active.step == given.step and type(active) is InFlight:
                             self.meters.time_step(given.step, at_ms - active.requested_ms)
             self._count(kind, verdict, at_ms)
+            if self._traces and not isinstance(progress.state, FINAL):  # an ended saga has forgotten its trace
+                trace = given.trace if isinstance(given, Place) else progress.state.data.trace  # type: ignore[union-attr]
+                outs = write(saga, saga_id, verdict, Cause(cause.fields, cause.id), at_ms)
+                return with_spans(outs, saga_id, verdict.data.started_ms, trace)
             return write(saga, saga_id, verdict, cause, at_ms)
         if isinstance(verdict, DeadLettered):
             raise InvalidRecord(verdict.code, verdict.message)
@@ -222,9 +240,10 @@ def _reroute(topic: str, owner: int, record: Record) -> OutputRecord:
 
 @immutable
 class _WakeupCause:
-    """Causes of decisions that no record led to.
+    """Causes of decisions that no record led to. What they send belongs to the trace of the saga.
 
-    The id of such a cause is that of the previous attempt: it becomes `ce_causationid` of the messages that follow.
+    The id of such a cause becomes `ce_causationid` of the messages that follow. It is that of the previous attempt, or
+    of the message that queued the step.
     """
 
     saga: Saga
@@ -235,26 +254,32 @@ class _WakeupCause:
         """A due timer, named after the attempt, backoff, deadline or retention that it ends."""
         state = self.state
         if not isinstance(state, ACTIVE_STATES):
-            return timer_cause("forget", due_ms, self.id)
+            return self._cause("forget", due_ms, self.id)
         if isinstance(state, Running) and state.deadline_ms == due_ms:
             active = next((active for active in reversed(state.active_steps) if active.attempt), state.active_steps[0])
-            return timer_cause(DEADLINE, due_ms, self._previous_attempt(active.step, active.attempt))
+            return self._cause(DEADLINE, due_ms, self._led_to(active))
         for active in state.active_steps:
             if isinstance(active, WITH_DUE_TIME) and active.due_ms == due_ms:
-                return self._of_step(
-                    active.step, active.attempt, "pause" if isinstance(active, BackingOff) else "timeout", due_ms
-                )
-        return timer_cause("overtaken", due_ms, self.id)
+                return self._of_step(active, "pause" if isinstance(active, BackingOff) else "timeout", due_ms)
+        return self._cause("overtaken", due_ms, self.id)
 
     def capacity(self, step: str, at_ms: int) -> Cause:
         """A free slot for a queued step; it is due at once."""
         active = active_step(self.state.active_steps, step) if isinstance(self.state, ACTIVE_STATES) else None
-        return self._of_step(step, active.attempt if active is not None else 0, "room", at_ms)
+        return self._of_step(active or Queued(step, 0, 1), "room", at_ms)
 
-    def _of_step(self, step: str, attempt: int, kind: str, due_ms: int) -> Cause:
-        return timer_cause(
-            f"{step}:{direction_of(self.state)}:{attempt}:{kind}", due_ms, self._previous_attempt(step, attempt)
-        )
+    def _of_step(self, active: ActiveStep, kind: str, due_ms: int) -> Cause:
+        name = f"{active.step}:{direction_of(self.state)}:{active.attempt}:{kind}"
+        return self._cause(name, due_ms, self._led_to(active))
+
+    def _led_to(self, active: ActiveStep) -> str:
+        """The id of the message that queued the step, or else of its previous attempt."""
+        queued_by = active.cause if isinstance(active, Queued) else None
+        return queued_by or self._previous_attempt(active.step, active.attempt)
+
+    def _cause(self, name: str, due_ms: int, id: str) -> Cause:
+        state = self.state
+        return timer_cause(name, due_ms, id, () if isinstance(state, NotStarted) else trace_headers(state.data.trace))
 
     def _previous_attempt(self, step: str, attempt: int) -> str:
         """The id of the last attempt. If there is none: of an undo's do, of an earlier step's do, or of the saga."""

@@ -74,6 +74,9 @@ class Settings(KafkaSettings):
     )
     open_transactions: int = Field(2, ge=1, le=64, description="transactions that a pod may have open at the same time")
     batch_records: int = Field(4000, ge=1, le=100_000, description="most input records in one transaction")
+    traces: bool = Field(
+        False, description="give every command and outcome a traceparent that names its own span, for `saga traces`"
+    )
     log_level: str = Field(
         "INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least severe log level that is written"
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from app.saga.definition import Saga
+from app.saga.evolve import with_cause
 from app.saga.handlers import attempts, lifecycle, operator, replies, requests
 from app.saga.messages import (
     Cancel,
@@ -96,4 +97,6 @@ def decide(
     verdict = TABLE[type(progress.state)][type(given)](transition, given)
     if verdict is not None:
         return verdict
+    if transition.queued:  # by a message: a timer and free capacity have no id
+        transition.state = with_cause(progress.state, transition.state, getattr(given, "id", None))
     return Decision(transition.events, Progress(progress.seq + 1, transition.state)) if transition.events else NO_CHANGE

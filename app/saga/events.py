@@ -18,13 +18,18 @@ class Because(TypedDict):
 
 
 class Started(TypedDict):
-    """The order was accepted at `at_ms` (ms since 1970). If not completed by `deadline_ms`, the saga rolls back."""
+    """The order was accepted at `at_ms` (ms since 1970). If not completed by `deadline_ms`, the saga rolls back.
+
+    `trace` and `tracestate` are the order's W3C trace context, if it had one.
+    """
 
     type: Literal["saga.started"]
     order: Order
     digest: str
     at_ms: int
     deadline_ms: NotRequired[int]
+    trace: NotRequired[str]
+    tracestate: NotRequired[str]
 
 
 class StepRequested(TypedDict):

@@ -1,4 +1,4 @@
-"""Applies events to states. Folding all events of a saga gives its state, without any other input."""
+"""Applies events to states. Folding all decisions of a saga gives its state: their events, and their causes' ids."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
@@ -22,7 +22,9 @@ from app.saga.events import (
     StepTimedOut,
     WentBack,
 )
+from app.saga.messages import Trace
 from app.saga.state import (
+    ACTIVE_STATES,
     ActiveStep,
     BackingOff,
     Compensating,
@@ -54,12 +56,24 @@ def evolve(saga: Saga, state: State, event: Event) -> State:
         raise BrokenHistory(f"{event.get('type')} cannot follow {type(state).__name__}: {error}") from error
 
 
-def fold(saga: Saga, progress: Progress, events: Iterable[Event]) -> Progress:
-    """The progress after one decision that consists of these events."""
+def fold(saga: Saga, progress: Progress, events: Iterable[Event], cause: str | None = None) -> Progress:
+    """The progress after one decision with these events; `cause` is the id of the message that led to it, if any."""
     state = progress.state
     for event in events:
         state = evolve(saga, state, event)
-    return Progress(progress.seq + 1, state)
+    return Progress(progress.seq + 1, with_cause(progress.state, state, cause))
+
+
+def with_cause(before: State, after: State, cause: str | None) -> State:
+    """The state after a decision: each step that the decision queued keeps the id of the message that led to it."""
+    if cause is None or not isinstance(after, ACTIVE_STATES):
+        return after
+    queued_before = before.active_steps if isinstance(before, ACTIVE_STATES) else ()
+    state: State = after
+    for active in after.active_steps:
+        if type(active) is Queued and active not in queued_before:
+            state = _with_active(state, Queued(active.step, active.attempt, active.first, cause))
+    return state
 
 
 # The functions below check their starting state only where it matters: the events of a log can't change their order.
@@ -93,7 +107,8 @@ def _started(saga: Saga, state: Any, event: Started) -> State:
     if type(state) is not NotStarted:
         raise AttributeError("it has started already")
     order = {name: value for name, value in event["order"].items() if name != "order_id"}
-    data = SagaData(saga.name, saga.version, event["digest"], event["at_ms"], order, {})
+    trace = Trace(event["trace"], event.get("tracestate", "")) if "trace" in event else None
+    data = SagaData(saga.name, saga.version, event["digest"], event["at_ms"], order, {}, trace)
     return Running(data, event.get("deadline_ms"), _queued(step.name for step in saga.roots))
 
 
@@ -124,7 +139,7 @@ def _succeeded(saga: Saga, state: Any, event: StepSucceeded) -> State:
 def _step_done(saga: Saga, state: Any, step: Step, results: Mapping[str, str]) -> State:
     data, needed = state.data, saga.needed_after[step.name]
     order = {name: value for name, value in data.order.items() if name in needed}
-    new_data = SagaData(data.saga, data.version, data.digest, data.started_ms, order, results)
+    new_data = SagaData(data.saga, data.version, data.digest, data.started_ms, order, results, data.trace)
     active_steps = tuple([active for active in state.active_steps if active.step != step.name])
     following: Iterable[str] = saga.next_after[step.name]
     if active_steps:

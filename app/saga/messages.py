@@ -30,12 +30,21 @@ class Order(TypedDict):
 
 
 @immutable
+class Trace:
+    """The W3C trace context that an order came with: its `traceparent`, and its `tracestate` ("" without one)."""
+
+    parent: str
+    state: str = ""
+
+
+@immutable
 class Place:
     """A shop places an order. The digest tells two orders with the same id apart."""
 
     id: str
     order: Order
     digest: str
+    trace: Trace | None = None
 
 
 @immutable

@@ -5,6 +5,7 @@ from typing import Any
 
 from app.saga.immutable import immutable
 from app.saga.message_ids import Direction
+from app.saga.messages import Trace
 
 # An active step is being done or undone. `attempt` is the last one sent (0: none yet). Attempts are counted from
 # `first`, which is above 1 after an operator's retry.
@@ -12,11 +13,12 @@ from app.saga.message_ids import Direction
 
 @immutable
 class Queued:
-    """The step waits for capacity at its participant."""
+    """The step waits for capacity at its participant. `cause` is the id of the message that queued it, if one did."""
 
     step: str
     attempt: int
     first: int
+    cause: str | None = None
 
 
 @immutable
@@ -58,7 +60,10 @@ ACTIVE_STEPS: tuple[type[ActiveStep], ...] = (Queued, InFlight, BackingOff, Stuc
 
 @immutable
 class SagaData:
-    """The name and version of the definition, the order fields that a later command may need, the steps' results."""
+    """The name and version of the definition, the order fields that a later command may need, the steps' results.
+
+    `trace` is that of the order, if it had one. An ended saga has none.
+    """
 
     saga: str
     version: int
@@ -66,6 +71,7 @@ class SagaData:
     started_ms: int
     order: Mapping[str, Any]
     results: Mapping[str, str]
+    trace: Trace | None = None
 
     @property
     def definition(self) -> str:

@@ -28,11 +28,13 @@ Admits = Callable[[str], bool]
 class Transition:
     """One input applied to one saga at a time (ms since 1970): `events` grow, and `state` with them.
 
+    `queued` is set when a step stays queued for capacity.
+
     `try_acquire(step)` says whether a command may be sent now, `keeps_slot(step)` whether a failed step keeps its slot
     in flight during the backoff.
     """
 
-    __slots__ = ("at_ms", "events", "id", "keeps_slot", "saga", "state", "try_acquire")
+    __slots__ = ("at_ms", "events", "id", "keeps_slot", "queued", "saga", "state", "try_acquire")
 
     def __init__(
         self, saga: Saga, saga_id: str, state: State, at_ms: int, try_acquire: Admits, keeps_slot: Admits
@@ -43,6 +45,7 @@ class Transition:
         self.at_ms = at_ms
         self.try_acquire = try_acquire
         self.keeps_slot = keeps_slot
+        self.queued = False
         self.events: list[Event] = []
 
     @property
@@ -77,8 +80,11 @@ class Transition:
         if not isinstance(state, ACTIVE_STATES):
             return
         for active in state.active_steps:
-            if isinstance(active, Queued) and self.try_acquire(active.step):
-                self.request(active)
+            if isinstance(active, Queued):
+                if self.try_acquire(active.step):
+                    self.request(active)
+                else:
+                    self.queued = True
         if not state.active_steps:
             self.emit(self._end(state))
 

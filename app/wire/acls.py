@@ -38,7 +38,7 @@ class Acls:
 
     @property
     def by_role(self) -> dict[str, tuple[Acl, ...]]:
-        """The ACLs of each role: orchestrator, the services by step name, shop, operator, redrive, auditor."""
+        """The ACLs of each role: orchestrator, the services by step name, shop, operator, redrive, auditor, tracer."""
         steps = {step.name: self._service(step.name) for step in self.topics.saga.steps}
         return {
             "orchestrator": (*self.orchestrator_topics, self.orchestrator_group, self.orchestrator_transactions),
@@ -47,6 +47,7 @@ class Acls:
             "operator": self._operator,
             "redrive": self._redrive,
             "auditor": self._auditor,
+            "tracer": (self._topic(EVENTS.name, "Read"), Acl("group", self.topics.full("saga-traces"), ("Read",))),
         }
 
     @property

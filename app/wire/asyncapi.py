@@ -33,7 +33,7 @@ _COMMON: dict[str, Schema] = {
         "description": "The `ce_id` of the message that caused this one; on a reply, of the command.",
     },
     "content-type": {"const": "application/json"},
-    "traceparent": {**text(_TRACE), "description": "W3C trace context; propagated if present."},
+    "traceparent": {**text(_TRACE), "description": "W3C trace context, of the cause or else of the order."},
     "tracestate": text("vendor=1"),
 }
 _SENDERS = {"order": "/shop", "saga": "/operators"}

@@ -7,7 +7,7 @@ import orjson
 
 from app.saga.definition import HasSteps, Step
 from app.saga.immutable import immutable
-from app.saga.messages import Cancel, Compensate, Failed, Input, Place, Refused, Retry, Skip, Succeeded, Undone
+from app.saga.messages import Cancel, Compensate, Failed, Input, Place, Refused, Retry, Skip, Succeeded, Trace, Undone
 from app.wire import envelope, fields
 from app.wire.envelope import Envelope, Headers
 from app.wire.invalid_record import InvalidRecord
@@ -25,6 +25,8 @@ class Received:
     trace: tuple[tuple[str, bytes], ...]
 
 
+MAX_TRACESTATE = 512
+"""Characters of a `tracestate` that a saga keeps: as many as W3C Trace Context asks for."""
 Parse = Callable[[Envelope], Input]
 
 
@@ -62,7 +64,13 @@ def digest(order: object) -> str:
 
 def _place(message: Envelope) -> Place:
     order = fields.order(message.data)
-    return Place(message.id, order, digest(order))
+    return Place(message.id, order, digest(order), _trace(message) if message.trace else None)
+
+
+def _trace(message: Envelope) -> Trace:
+    """The trace that the saga keeps. A long tracestate is left out, as each state of the saga would repeat it."""
+    parent, *state = (value.decode() for _, value in message.trace)
+    return Trace(parent, *(text for text in state if len(text) <= MAX_TRACESTATE))
 
 
 def _cancel(message: Envelope) -> Cancel:

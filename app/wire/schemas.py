@@ -67,6 +67,7 @@ _REASON = text("limit exceeded")
 _OPERATION = {"order_id": ORDER_KEY, "operator": text("ann"), "reason": text("settled by phone")}
 _DIGEST: Schema = {"type": "string", "pattern": "^[0-9a-f]{32}$", "examples": ["0123456789abcdef0123456789abcdef"]}
 MS: Schema = {**count(0, 1772357430125), "description": "Milliseconds since 1970."}
+_TRACE = {"trace": text("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"), "tracestate": text("vendor=1")}
 _FIRST: Schema = {**count(2), "description": "Attempts count from this one, after an operator's retry; else from 1."}
 _SCALARS: dict[Any, Schema] = {str: text(), int: count(0), bool: {"type": "boolean"}}
 _ATTEMPT_MAY_BE_0 = (StepTimedOut, Queued)  # 0: the step was never requested
@@ -123,8 +124,7 @@ def event_record(saga: HasSteps) -> Schema:
 
 def events(saga: HasSteps) -> dict[str, Schema]:
     """Each event by its type, as app/saga/events.py declares it."""
-    narrowed = _narrowed(saga)
-    schemas = (_typed_dict(event, narrowed) for event in get_args(Event))
+    schemas = [_typed_dict(event, _narrowed(saga)) for event in get_args(Event)]
     return {schema["properties"]["type"]["const"]: schema for schema in schemas}
 
 
@@ -132,7 +132,6 @@ def state_document(saga: HasSteps) -> Schema:
     """A saga's state in the changelog."""
     narrowed = _narrowed(saga)
     kept = {name: schema for name, schema in ORDER.items() if name != "order_id"}
-    results = _results(saga)
     shared = {
         "seq": count(1),
         "saga": {"enum": sorted({one.name for one in saga.sagas})},
@@ -140,10 +139,11 @@ def state_document(saga: HasSteps) -> Schema:
         "digest": _DIGEST,
         "started_ms": MS,
         "order": {**record(kept, kept), "description": "The order fields that a later command may need."},
-        "results": record(results, results),
+        "results": record(_results(saga), _results(saga)),
+        **_TRACE,
     }
     active_steps = [
-        _described(_text_of(kind), {"is": {"const": name}, **_fields(kind, narrowed)}, ("first",))
+        _described(_text_of(kind), {"is": {"const": name}, **_fields(kind, narrowed)}, ("first", "cause"))
         for name, kind in ACTIVE_STEP_KINDS.items()
     ]
     narrowed |= {"legs": _array({"oneOf": active_steps}), "left": _array(narrowed["step"])}
@@ -153,7 +153,7 @@ def state_document(saga: HasSteps) -> Schema:
             _text_of(state), {"state": {"const": name}, **_fields(state, narrowed)}, ("deadline_ms", "left")
         )
         states.append({keyword: branch[keyword] for keyword in ("description", "properties", "required")})
-    shape = record({"state": one_of(KINDS), **shared}, ("order", "results"))
+    shape = record({"state": one_of(KINDS), **shared}, ("order", "results", *_TRACE))
     return {"description": "A saga's state; the fields depend on `state`.", **shape, "oneOf": states}
 
 
@@ -265,6 +265,8 @@ def _narrowed(saga: HasSteps) -> dict[str, Schema]:
         "steps": _array(step),
         "attempt": count(1),
         "first": _FIRST,
+        "cause": text("m-1"),
+        **_TRACE,
         "digest": _DIGEST,
         "operation": one_of((TYPE_OF[Retry], TYPE_OF[Skip], TYPE_OF[Compensate])),
         "reply": one_of(dict.fromkeys(type for step in saga.steps for type in step.replies)),

@@ -1,6 +1,7 @@
 """A saga's state as the JSON document of the changelog: small, readable, the same bytes for the same state.
 
-Defaults are left out: an empty order, no results, no deadline, nothing left to undo, attempts counted from 1.
+Defaults are left out: an empty order, no results, no trace, no deadline, nothing left to undo, attempts counted from 1,
+no message that a step was queued by.
 """
 
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from app.saga.messages import Trace
 from app.saga.state import (
     ActiveStep,
     BackingOff,
@@ -70,6 +72,8 @@ def encode(progress: Progress) -> bytes:
         document["order"] = data.order
     if data.results:
         document["results"] = data.results
+    if data.trace is not None:
+        _put_trace(document, data.trace)
     _PUT[kind](document, state)
     return orjson.dumps(document)
 
@@ -81,7 +85,18 @@ def decode(value: bytes) -> Progress:
         take = document.pop
         state_of, seq = _TAKE[take("state")], take("seq")
         saga, version, digest, started_ms = take("saga"), take("version"), take("digest"), take("started_ms")
-        state = state_of(SagaData(saga, version, digest, started_ms, take("order", {}), take("results", {})), take)
+        state = state_of(
+            SagaData(
+                saga,
+                version,
+                digest,
+                started_ms,
+                take("order", {}),
+                take("results", {}),
+                _take_trace(take) if "trace" in document else None,
+            ),
+            take,
+        )
         if not document:
             return Progress(seq, state)
     except (KeyError, TypeError, AttributeError, orjson.JSONDecodeError) as error:
@@ -90,6 +105,16 @@ def decode(value: bytes) -> Progress:
 
 
 # Fields are spelled out: a loop over their names is slower, and a good part of a decision's time is spent here.
+
+
+def _put_trace(document: Document, trace: Trace) -> None:
+    document["trace"] = trace.parent
+    if trace.state:
+        document["tracestate"] = trace.state
+
+
+def _take_trace(take: Take) -> Trace:
+    return Trace(take("trace"), take("tracestate", ""))
 
 
 def _put_running(document: Document, state: Running) -> None:
@@ -119,6 +144,13 @@ def _put_active_step(active: ActiveStep) -> Document:
     document = _PUT_ACTIVE_STEP[type(active)](active)
     if active.first != 1:
         document["first"] = active.first
+    return document
+
+
+def _put_queued(active: Queued) -> Document:
+    document: Document = {"is": "waiting", "step": active.step, "attempt": active.attempt}
+    if active.cause is not None:
+        document["cause"] = active.cause
     return document
 
 
@@ -157,7 +189,7 @@ _TAKE: dict[str, Callable[[SagaData, Take], State]] = {
     "rolled_back": lambda data, take: RolledBack(data, _take_why(take("why")), take("forget_ms")),
 }
 _PUT_ACTIVE_STEP: dict[type[ActiveStep], Callable[[Any], Document]] = {
-    Queued: lambda active: {"is": "waiting", "step": active.step, "attempt": active.attempt},
+    Queued: _put_queued,
     InFlight: lambda active: {
         "is": "asked",
         "step": active.step,
@@ -180,7 +212,7 @@ _PUT_ACTIVE_STEP: dict[type[ActiveStep], Callable[[Any], Document]] = {
     },
 }
 _TAKE_ACTIVE_STEP: dict[str, Callable[[Take], ActiveStep]] = {
-    "waiting": lambda take: Queued(take("step"), take("attempt"), take("first", 1)),
+    "waiting": lambda take: Queued(take("step"), take("attempt"), take("first", 1), take("cause", None)),
     "asked": lambda take: InFlight(take("step"), take("attempt"), take("first", 1), take("asked_ms"), take("due_ms")),
     "pausing": lambda take: BackingOff(take("step"), take("attempt"), take("first", 1), take("due_ms")),
     "stuck": lambda take: Stuck(take("step"), take("attempt"), take("first", 1), take("since_ms"), take("reason")),

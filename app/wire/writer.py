@@ -56,9 +56,9 @@ def input_cause(origin: Origin, id: str, type: str, trace: tuple[tuple[str, byte
     return Cause(fields, id, trace)
 
 
-def timer_cause(timer: str, due_ms: int, command: str) -> Cause:
-    """The cause of a decision on a timer; `command` is the id of the attempt before it."""
-    return Cause({"timer": timer, "due": rfc3339(due_ms)}, command)
+def timer_cause(timer: str, due_ms: int, id: str, trace: tuple[tuple[str, bytes], ...] = ()) -> Cause:
+    """The cause of a decision on a timer: the id of the attempt before it, and the trace of its saga."""
+    return Cause({"timer": timer, "due": rfc3339(due_ms)}, id, trace)
 
 
 def write(saga: Saga, saga_id: str, decision: Decision, cause: Cause, at_ms: int) -> list[OutputRecord]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from app.audit.recording.recording import Record
+from app.audit.recording.recording import Header, Record
 from tests.audit.sagas import SPEC
 from tests.audit.topic_logs import START_MS, Body, OrderInputs, time_text
 
@@ -40,6 +40,10 @@ class Case(OrderInputs):
     """By timer name, in ms since the start of 2026."""
     forget_ms: int = 0
     started_ms: int = 0
+    trace: str = ""
+    """The `traceparent` of its order and of all that is sent; empty for none."""
+    queued_by: str = ""
+    """The id of the last message that may have queued a step; empty after a timer, but for free capacity."""
 
     def due(self, timer: str, after: str = "") -> TimerCause:
         """Advances the clock until a timer is due: `<step>:<do|undo>:<attempt>:<timeout|pause|room>`, or `deadline`.
@@ -48,10 +52,11 @@ class Case(OrderInputs):
         """
         self.logs.clock_ms = max(self.logs.clock_ms, self.due_times.get(timer, 0))
         attempt = timer.rpartition(":")[0] or after
-        return TimerCause(timer, self.due_times.get(timer, self.logs.clock_ms), self._causation(attempt))
+        queued_by = self.queued_by if timer.endswith(":room") or after.endswith(":0") else ""
+        return TimerCause(timer, self.due_times.get(timer, self.logs.clock_ms), queued_by or self._causation(attempt))
 
     def _causation(self, attempt: str) -> str:
-        """The id of an attempt, such as `payment:do:1`; for attempt 0, the id of the command or order before it."""
+        """The id of an attempt, such as `payment:do:1`; for attempt 0 of a step that a timer queued, that before it."""
         name, _, direction = attempt.removesuffix(":0").partition(":")
         if not attempt.endswith(":0"):
             return f"{self.id}:{attempt}"
@@ -72,6 +77,8 @@ class Case(OrderInputs):
         message = _attributes(cause) if isinstance(cause, Record) else {}
         events = [self._full(event, message) for event in given]
         named, causation = self._cause(cause, message)
+        if isinstance(cause, Record) or not cause.timer.endswith(":room"):
+            self.queued_by = str(message.get("id", ""))
         self.decisions.append({"seq": len(self.decisions) + 1, "events": events})
         value = {
             "saga_id": self.id,
@@ -103,6 +110,7 @@ class Case(OrderInputs):
         if type == "saga.started":
             self.started_ms = now
             full["order"] = {name: message["data"][name] for name in self.order}
+            full |= {"trace": self.trace} if self.trace else {}
         elif type == "saga.step.succeeded":
             name = SPEC.steps[event["step"]].result
             full["result"] = self.results[name] = message["data"][name]
@@ -156,7 +164,12 @@ class Case(OrderInputs):
 
     def _write(self, topic: str, type: str, id: str, body: Body, more: Mapping[str, str]) -> None:
         headers = self.logs.headers(self.id, type, id, "/saga-orchestrator", **more)
-        self.logs.put(topic, self.id, orjson.dumps(body), headers)
+        self.logs.put(topic, self.id, orjson.dumps(body), [*headers, *self.trace_headers])
+
+    @property
+    def trace_headers(self) -> list[Header]:
+        """The trace of the order, as headers."""
+        return [("traceparent", self.trace.encode())] if self.trace else []
 
 
 def _attributes(record: Record) -> Body:

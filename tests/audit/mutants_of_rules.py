@@ -298,14 +298,17 @@ TIMERS: Mutants = {
         _causation("payment.commands", "deadline_before_packing", "undo:1", ":packing:do:1"),
     ),
     "capacity is used twice": ("INV-3", duplicate(EVENTS, "queued", "do:0:room")),
-    "a queued command names the message that placed the order": (
+    "the first command of a saga was queued, and names the order's id": (
         "INV-25",
-        edit_record(
-            "reservation.commands",
-            "queued",
-            "do:1",
-            lambda r: replace(r, headers=tuple({**dict(r.headers), "ce_causationid": b"queued-13:place"}.items())),
-        ),
+        _causation("reservation.commands", "queued", "do:1", ""),
+    ),
+    "a queued command names the command before it, and not the reply": (
+        "INV-25",
+        _causation("payment.commands", "queued", "do:1", ":reservation:do:3"),
+    ),
+    "a command that was queued by a failure names the attempt before it": (
+        "INV-25",
+        _causation("reservation.commands", "queued", "do:3", ":reservation:do:2"),
     ),
 }
 OPERATORS: Mutants = {

@@ -10,6 +10,7 @@ from tests.audit.mutation import (
     duplicate,
     edit,
     edit_header,
+    event,
     first_record,
     move,
     pop,
@@ -20,6 +21,7 @@ from tests.audit.mutation import (
     with_header,
     with_json,
 )
+from tests.audit.topic_logs import traceparent
 
 OUTCOMES, RESERVE, PAY = "order.outcomes", "reservation.commands", "payment.commands"
 DOLLARS = {"currency": "USD", "minor": 1000}
@@ -87,6 +89,31 @@ MUTANTS: Mutants = {
     "a command after a backoff names the failure": (
         "INV-25",
         edit_header(RESERVE, "retried", "reservation:do:2", "ce_causationid", "retried-3:reservation:do:1:failed"),
+    ),
+    "a command after a timeout has lost its order's trace": (
+        "INV-25",
+        edit_header(RESERVE, "traced", "reservation:do:2", "traceparent", None),
+    ),
+    "a command is in another trace": ("INV-25", edit_header(PAY, "traced", "", "traceparent", traceparent(8))),
+    "a command names another span of its trace": (
+        "INV-25",
+        edit_header(PAY, "traced", "", "traceparent", f"00-{7:032x}-{8:016x}-01"),
+    ),
+    "an outcome has lost its order's trace": (
+        "INV-25",
+        edit_header(OUTCOMES, "traced", "order.completed", "traceparent", None),
+    ),
+    "an outcome has the trace of an order that has ended": (
+        "INV-25",
+        edit_header(OUTCOMES, "traced", "refused", "traceparent", traceparent(7)),
+    ),
+    "a command has a trace, though no message has": (
+        "INV-25",
+        edit_header(PAY, "happy", "", "traceparent", traceparent(7)),
+    ),
+    "a saga starts with another trace than its order's": (
+        "INV-12",
+        edit("saga.events", "traced", "saga.started", event(0, trace=traceparent(8))),
     ),
     "a command has no time": ("INV-25", edit_header(PAY, "happy", "", "ce_time", None)),
     "a command's time is not in UTC": ("INV-25", edit_header(PAY, "happy", "", "ce_time", NOT_UTC)),

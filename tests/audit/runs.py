@@ -26,7 +26,7 @@ from tests.audit.events import (
     stuck,
     undo_was,
 )
-from tests.audit.topic_logs import PARTITIONS, TopicLogs
+from tests.audit.topic_logs import PARTITIONS, TopicLogs, traceparent
 
 
 def until_reserved(case: Case) -> None:
@@ -191,6 +191,20 @@ def queued(case: Case) -> None:
     released(case)
 
 
+def traced(case: Case) -> None:
+    """The order comes with a trace, which goes on after a time-out too; a cancel after the end has its own."""
+    case.trace = traceparent(7)
+    headers = case.logs.headers(case.id, "order.place", f"{case.id}:place", "/test")
+    placed = case.logs.put("order.requests", case.id, orjson.dumps(case.order), [*headers, *case.trace_headers])
+    case.decide(placed, STARTED, request("reservation"))
+    case.decide(case.due("reservation:do:1:timeout"), step_was("timed_out", "reservation"), request("reservation", 2))
+    done = case.reply("reservation.reserved", "reservation:do", 2)
+    case.decide(done, step_was("succeeded", "reservation", 2), request("payment"))
+    case.decide(case.reply("payment.charged", "payment:do"), step_was("succeeded", "payment"), COMPLETED)
+    case.trace = ""
+    case.decide(case.submit("order.cancel"), cancel_refused("too late"))
+
+
 def expired(case: Case) -> None:
     """A completed saga expires; after that its order is unknown."""
     happy(case)
@@ -211,7 +225,7 @@ def placed_again(case: Case) -> None:
 
 SCENARIOS = (
     happy, declined, rejected, retried, in_doubt, cancelled, refund_stuck, refund_skipped, refund_retried, refused,
-    repeated, structured_mode, misrouted, queued, expired, placed_again,
+    repeated, structured_mode, misrouted, queued, expired, placed_again, traced,
 )  # fmt: skip
 
 

@@ -54,7 +54,7 @@ class Simulation:
 
     seed: int
     versions: tuple[Versions, ...]
-    logs: TopicLogs = field(default_factory=TopicLogs)
+    logs: TopicLogs = field(default_factory=lambda: TopicLogs(traced=True))
     slots: dict[SlotKey, Slot] = field(default_factory=dict)
     positions: dict[TopicPartitionKey, int] = field(default_factory=dict)
     pending: list[tuple[str, str]] = field(default_factory=list)
@@ -78,7 +78,7 @@ class Simulation:
         choices = [self.shop, self.shop, self.operator, self.operator, self.invalid_record, self.fire_timer]
         choices += [self.give_capacity] + [self.orchestrate] * 8 + [self.participate] * 6
         for versions in self.versions:
-            self.processor = SagaProcessor(versions.each(hurried), PARTITIONS)
+            self.processor = SagaProcessor(versions.each(hurried), PARTITIONS, traces=self.seed % 2 == 1)
             self.inputs = spec_of(versions).inputs
             for _ in range(actions // len(self.versions)):
                 self.random.choice(choices)()

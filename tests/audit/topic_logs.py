@@ -27,6 +27,11 @@ def time_text(ms: int) -> str:
     return (START + timedelta(milliseconds=ms)).strftime("%Y-%m-%dT%H:%M:%S.") + f"{ms % 1000:03d}Z"
 
 
+def traceparent(number: int) -> str:
+    """A W3C trace context that is told apart by its number; one in four is not sampled."""
+    return f"00-{number:032x}-{number:016x}-{'01' if number % 4 else '00'}"
+
+
 @dataclass(slots=True)
 class TopicLogs:
     """The logs so far. Each record advances the clock. Without `markers`, a log's offsets have no gaps."""
@@ -37,6 +42,8 @@ class TopicLogs:
     ends: dict[TopicPartitionKey, int] = field(default_factory=lambda: defaultdict(int))
     clock_ms: int = 0
     """Since the start of 2026."""
+    traced: bool = False
+    """Two of three CloudEvents have a trace."""
 
     def put(
         self,
@@ -77,6 +84,8 @@ class TopicLogs:
             "content-type": "application/json",
             **{f"ce_{name}": text for name, text in more.items()},
         }
+        if self.traced and self.clock_ms % 3:
+            texts["traceparent"] = traceparent(self.clock_ms + 1)
         return [(name, text.encode()) for name, text in texts.items()]
 
     def dead_letter(self, record: Record, reason: str, cut: int | None = None, **more: str) -> Record:

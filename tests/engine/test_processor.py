@@ -325,7 +325,7 @@ def test_an_expired_saga_leaves_no_record(order: Order) -> None:
 
 
 def test_a_step_without_a_free_slot_is_queued() -> None:
-    """The decision has no command; the free slot is a cause of its own, and names the attempt before."""
+    """The decision has no command; the free slot is a cause of its own, and names the order that queued the step."""
     other = Order("o-2", FakeKeyState(limit=1), order_processor())
     assert topics(other.place()) == ["saga.events", "reservation.commands"]
     order = Order("o-1", FakeKeyState(limit=1), order_processor())
@@ -335,7 +335,7 @@ def test_a_step_without_a_free_slot_is_queued() -> None:
     outs = order.free_slot("reservation")
     assert topics(outs) == ["saga.events", "reservation.commands"]
     assert event(outs[0])["cause"] == {"timer": "reservation:do:0:room", "due": "2023-11-14T22:13:20.000Z"}
-    assert cause_ids(outs) == ["o-1"]  # there is no earlier attempt, so the order itself is the cause
+    assert cause_ids(outs) == ["p-1"]  # the message that the step was queued by
     assert order.free_slot("reservation") == []
     assert order.free_slot("payment") == []
 
@@ -381,7 +381,7 @@ def test_a_deadline_before_the_first_command_follows_the_order() -> None:
     outs = order.fire_timer(NOW + 500)
     assert topics(outs) == ["saga.events", "order.outcomes"]
     assert event(outs[0])["cause"]["timer"] == "deadline"
-    assert cause_ids(outs) == ["o-1"]
+    assert cause_ids(outs) == ["p-1"]
     assert isinstance(order.state, RolledBack)
 
 
@@ -402,3 +402,81 @@ def test_an_ended_saga_of_an_unknown_version_is_still_known() -> None:
     assert [each["type"] for each in event(out)["events"]] == ["saga.reply.ignored"]
     assert order.fire_timer(NOW + 1000) == []
     assert order.key_state.progress is None
+
+
+PARENT, OTHER = (f"00-{digit * 32}-b7ad6b7169203331-01".encode() for digit in "ab")
+
+
+def traces(outs: list[OutputRecord]) -> list[dict[str, bytes | None]]:
+    """The trace headers of each output but the decisions."""
+    names = ("traceparent", "tracestate")
+    return [{n: v for n, v in out.headers if n in names} for out in outs if out.topic != "saga.events"]
+
+
+def place_traced(order: Order, *more: tuple[str, bytes]) -> list[OutputRecord]:
+    """Processes the order itself, with a trace."""
+    headers = (*said("order.place", "p-1"), ("traceparent", PARENT), *more)
+    return order.receive("order.requests", order.record(placed(order.id), *headers))
+
+
+def test_what_no_message_led_to_has_the_trace_of_its_order(order: Order) -> None:
+    """After a time-out and after a backoff; with the tracestate that the order came with."""
+    trace = {"traceparent": PARENT, "tracestate": b"a=1"}
+    sent = [*place_traced(order, ("tracestate", b"a=1"))]
+    order.reply("reservation.failed", "o-1:reservation:do:1", reason="busy", retryable=True)
+    sent += order.fire_timer(order.due_ms)
+    sent += order.fire_timer(order.due_ms)
+    assert [dict(out.headers)["ce_id"] for out in sent if out.topic != "saga.events"] == [
+        b"o-1:reservation:do:1",
+        b"o-1:reservation:do:2",
+        b"o-1:reservation:undo:1",
+    ]
+    assert traces(sent) == [trace] * 3
+
+
+def test_a_deadline_has_the_trace_of_its_order() -> None:
+    """Though the saga ends at once, and keeps no trace after its end."""
+    order = with_short_deadline(limit=1)
+    order.key_state.counts.in_flight["reservation"] = 1
+    place_traced(order)
+    outs = order.fire_timer(NOW + 500)
+    assert isinstance(order.state, RolledBack)
+    assert (traces(outs), cause_ids(outs)) == ([{"traceparent": PARENT}], ["p-1"])
+
+
+def test_a_message_without_a_trace_leads_to_the_trace_of_the_order(order: Order) -> None:
+    """A message with a trace of its own leads to that; an order without a trace gives none."""
+    place_traced(order)
+    command, reply = ("ce_causationid", b"o-1:reservation:do:1"), said("reservation.reserved", "r-1")
+    value = b'{"order_id":"o-1","reservation_id":"r"}'
+    outs = order.receive("reservation.replies", order.record(value, *reply, command, ("traceparent", OTHER)))
+    assert traces(outs) == [{"traceparent": OTHER}]
+    assert traces(order.reply("payment.declined", "o-1:payment:do:1", reason="no")) == [{"traceparent": PARENT}]
+    other = Order("o-2", FakeKeyState(), order_processor())
+    other.place()
+    assert traces(other.fire_timer(other.due_ms)) == [{}]
+
+
+def test_a_command_that_waited_names_the_message_that_led_to_it(order: Order) -> None:
+    """As if it had been sent at once: first attempts and undos after any message, and an operator's retry."""
+    slots = order.key_state.counts.in_flight
+    slots["reservation"] = slots["payment"] = 10
+    place_traced(order)
+    sent = order.free_slot("reservation")
+    order.reply("reservation.reserved", "o-1:reservation:do:1", reservation_id="r")
+    slots["reservation"] = slots["payment"] = 10
+    sent += order.free_slot("payment")
+    slots["reservation"] = slots["payment"] = 10
+    order.reply("payment.declined", "o-1:payment:do:1", reason="no")
+    sent += order.free_slot("reservation")
+    assert cause_ids(sent) == ["p-1", "o-1:reservation:do:1:r", "o-1:payment:do:1:r"]
+    assert traces(sent) == [{"traceparent": PARENT}] * 3
+
+
+def test_a_command_that_waited_after_a_timeout_names_the_attempt_before(order: Order) -> None:
+    """No message led to it."""
+    order.place()
+    order.key_state.counts.in_flight["reservation"] = 10
+    order.fire_timer(order.due_ms)
+    assert isinstance(order.state.active_steps[0], Queued)
+    assert cause_ids(order.free_slot("reservation")) == ["o-1:reservation:do:1"]

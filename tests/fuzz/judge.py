@@ -110,7 +110,7 @@ class Judge:
         _assert(list(cause.values()) == [origin.topic, origin.partition, origin.offset], "a decision names its cause")
         number = (document["saga_id"].encode(), document["seq"])
         _assert(number == (key, before.seq + 1), "a decision has the next number of its saga")
-        after: Progress = fold(self._saga, before, document["events"])
+        after: Progress = fold(self._saga, before, document["events"], document["cause"]["id"])
         _assert(result.documents == [(key, encode(after))], "the state is the fold of the events, and is written once")
 
     def _check_schemas(self, result: Result) -> None:

@@ -73,7 +73,7 @@ def test_an_order_without_capacity_is_queued_until_it_is_admitted() -> None:
     (
         given(ORDER)
         .when(placed(), try_acquire=no_capacity)
-        .then(events=["saga.started"], state=Running, active=Queued("reservation", 0, 1))
+        .then(events=["saga.started"], state=Running, active=Queued("reservation", 0, 1, "placed"))
         .when(capacity_for("reservation"))
         .then(commands=[reserve()], events=["saga.step.requested"], state=Running, active=InFlight)
         .when(reserved())
@@ -88,7 +88,7 @@ def test_each_step_has_a_capacity_of_its_own() -> None:
     first = given(ORDER).when(placed(), try_acquire=no_capacity_for("payment"))
     story = first.then(commands=[reserve()], active=InFlight)
     queued = story.when(reserved(), try_acquire=no_capacity_for("payment"))
-    queued.then(events=["saga.step.succeeded"], state=Running, active=Queued("payment", 0, 1))
+    queued.then(events=["saga.step.succeeded"], state=Running, active=Queued("payment", 0, 1, "reply"))
     requested = story.when(reserved(), try_acquire=no_capacity_for("reservation"))
     requested.then(commands=[charge()], active=InFlight)
 
@@ -146,7 +146,7 @@ def test_a_step_that_failed_backs_off_only_if_it_keeps_its_slot() -> None:
     assert "retry_due_ms" in failing.events[0]
     backing_off.when(NEXT_TIMER, try_acquire=no_capacity).then(commands=[reserve(2)], active=InFlight)
     failing = story.when(failed("reservation:do"), keeps_slot=no_capacity_for("reservation"))
-    queued = failing.then(events=["saga.step.failed"], active=Queued("reservation", 1, 1))
+    queued = failing.then(events=["saga.step.failed"], active=Queued("reservation", 1, 1, "reply"))
     assert "retry_due_ms" not in failing.events[0]
     queued.when(capacity_for("reservation")).then(commands=[reserve(2)], active=InFlight)
 
@@ -206,11 +206,11 @@ def test_an_undo_is_queued_too() -> None:
     (
         given(ORDER, placed(), reserved())
         .when(cancel(), try_acquire=no_capacity)
-        .then(events=["saga.cancel.requested"], state=Compensating, active=Queued("payment", 0, 1))
+        .then(events=["saga.cancel.requested"], state=Compensating, active=Queued("payment", 0, 1, "cancel"))
         .when(capacity_for("payment"))
         .then(commands=[refund()], events=["saga.compensation.requested"], active=InFlight)
         .when(refunded(), try_acquire=no_capacity_for("reservation"))
-        .then(events=["saga.compensation.succeeded"], active=Queued("reservation", 0, 1))
+        .then(events=["saga.compensation.succeeded"], active=Queued("reservation", 0, 1, "reply"))
         .when(capacity_for("reservation"))
         .then(commands=[release(known="r-1")], active=InFlight)
         .when(released(), try_acquire=no_capacity)
@@ -244,7 +244,7 @@ def test_a_cancel_of_an_order_with_a_queued_undo_is_refused() -> None:
 def test_an_operators_retry_is_queued() -> None:
     """It is recorded at once, the attempts count anew, and the undo is sent when it is admitted."""
     retried = at("stuck in the refund").when(retry(), try_acquire=no_capacity_for("payment"))
-    queued = retried.then(events=["saga.operated"], state=Compensating, active=Queued("payment", 1, 2))
+    queued = retried.then(events=["saga.operated"], state=Compensating, active=Queued("payment", 1, 2, "retry"))
     queued.when(failed("payment:undo", 1, for_good=True)).then_ignored()
     requested = queued.when(capacity_for("payment")).then(commands=[refund(2)], active=InFlight)
     stuck = requested.moved_by(NEXT_TIMER).when(NEXT_TIMER)
@@ -254,7 +254,7 @@ def test_an_operators_retry_is_queued() -> None:
 def test_a_skip_goes_on_to_a_queued_undo() -> None:
     """The skipped step counts as done; the undo of the step before it is queued like any other."""
     story = at("stuck in the refund").when(skip(), try_acquire=no_capacity_for("reservation"))
-    story.then(events=["saga.operated"], state=Compensating, active=Queued("reservation", 0, 1))
+    story.then(events=["saga.operated"], state=Compensating, active=Queued("reservation", 0, 1, "skip"))
 
 
 @pytest.mark.parametrize("situation", QUEUED)

@@ -7,6 +7,7 @@ import pytest
 
 from app.saga.events import Event
 from app.saga.evolve import EVENT_TYPES, BrokenHistory, evolve, fold
+from app.saga.messages import Trace
 from app.saga.state import NO_SAGA, Compensating, Completed, InFlight, Queued
 from tests.saga.event_shapes import DECLARED
 from tests.saga.order_messages import (
@@ -46,6 +47,29 @@ def test_a_queued_step_is_requested_by_a_later_decision() -> None:
     assert given(ORDER, started, requested).active == InFlight("reservation", 1, 1, queued.at, queued.at + 30_000)
     reserving = given(ORDER, [*started, *requested])
     assert reserving.state == given(ORDER, started, requested).state
+
+
+def test_a_queued_step_keeps_the_message_that_queued_it() -> None:
+    """The fold takes it from the cause of the decision. Another message, or a timer, leaves it as it is."""
+    started = given(ORDER).when(placed(), try_acquire=no_capacity).events
+    queued = fold(ORDER, NO_SAGA, started, "placed")
+    assert queued.state.active_steps == (Queued("reservation", 0, 1, "placed"),)  # type: ignore[union-attr]
+    refused: list[Event] = [{"type": "saga.cancel.refused", "reason": "y"}]
+    assert fold(ORDER, queued, refused, "cancel").state == fold(ORDER, queued, refused).state == queued.state
+    without_cause = fold(ORDER, NO_SAGA, started)
+    assert fold(ORDER, without_cause, refused, "cancel").state == without_cause.state
+
+
+def test_a_saga_keeps_the_trace_of_its_order_until_it_ends() -> None:
+    """For the messages that no message will lead to; an ended saga sends none."""
+    trace = Trace("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "a=1")
+    story = given(ORDER, replace(placed(), trace=trace))
+    assert story.state.data.trace == trace
+    for message in (reserved(), charged()):
+        assert story.state.data.trace == trace
+        story = story.moved_by(message)
+    assert story.state.data.trace is None
+    assert given(ORDER, placed()).state.data.trace is None
 
 
 @pytest.mark.parametrize("situation", SITUATIONS)

@@ -156,7 +156,7 @@ def test_a_stuck_pivot_cannot_be_cancelled() -> None:
 def test_a_retried_and_queued_pivot_is_still_in_doubt() -> None:
     """It was requested before: it can't be taken as never done until it is stuck again."""
     story = given(FINAL_PAY, *IN_DOUBT, AtCapacity(retry()))
-    assert story.active == Queued("pay", 1, 2)
+    assert story.active == Queued("pay", 1, 2, "retry")
     story.when(cancel()).then_cancel_refused(TOO_LATE_TO_CANCEL)
     story.when(compensate()).then_operation_refused("saga.compensate", "needs a saga that can still go back")
     story.when(CapacityAvailable("pay")).then(commands=[do("pay", 2)])

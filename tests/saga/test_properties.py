@@ -134,7 +134,9 @@ def test_the_log_folds_to_the_state(run: Run) -> None:
     for moment in moments:
         if isinstance(moment.verdict, Decision):
             document = state_codec.encode(moment.after)
-            progress = fold(saga, progress, orjson.loads(orjson.dumps(moment.events)))
+            progress = fold(
+                saga, progress, orjson.loads(orjson.dumps(moment.events)), getattr(moment.given, "id", None)
+            )
             assert state_codec.decode(document) == moment.after
             assert state_codec.encode(state_codec.decode(document)) == state_codec.encode(progress) == document
         assert progress == moment.after or isinstance(moment.verdict, Expired)

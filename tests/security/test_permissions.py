@@ -200,7 +200,8 @@ def test_an_unknown_role_is_refused() -> None:
     refused = saga("topics", "acls", "--user", "pay", "--role", "cook")
     assert (refused.returncode, refused.stderr) == (
         2,
-        "saga: there is no role cook, but orchestrator, reservation, payment, shop, operator, redrive, auditor\n",
+        "saga: there is no role cook, but orchestrator, reservation, payment, shop, operator, redrive, auditor, "
+        "tracer\n",
     )
 
 

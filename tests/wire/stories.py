@@ -6,7 +6,7 @@ from functools import cache
 from typing import NamedTuple
 
 from app.saga.definition import Command, Saga, with_policy
-from app.saga.messages import Input, Place
+from app.saga.messages import Input, Place, Trace
 from app.saga.state import NO_SAGA
 from app.saga.verdict import Decision
 from app.saga.versions import Versions
@@ -32,6 +32,7 @@ from tests.saga.story import NEXT_TIMER, NOON, AtCapacity, Story, StoryInput
 from topologies.order import RESERVATION
 
 PLACED = Place("m-1", CONTENT, digest(CONTENT))
+TRACED = replace(PLACED, trace=Trace("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "a=1"))
 ORDER_INPUTS: tuple[StoryInput, ...] = (
     NEXT_TIMER,
     reserved(),
@@ -110,6 +111,7 @@ STORIES: dict[str, tuple[StoryInput, ...]] = {
         released(2),
     ),
     "forgotten": (PLACED, reserved(), charged(), NEXT_TIMER, cancel()),
+    "traced": (TRACED, NEXT_TIMER, AtCapacity(reserved(2)), capacity_for("payment"), charged()),
 }
 """Of the order saga, with two attempts per step."""
 

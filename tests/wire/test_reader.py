@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.saga.messages import Cancel, Compensate, Failed, Input, Place, Refused, Retry, Skip, Succeeded, Undone
+from app.saga.messages import Cancel, Compensate, Failed, Input, Place, Refused, Retry, Skip, Succeeded, Trace, Undone
 from app.wire.envelope import Headers
 from app.wire.invalid_record import InvalidRecord
 from app.wire.reader import Reader, digest
@@ -73,8 +73,21 @@ def test_each_message_is_read_in_both_modes(kind: tuple[str, str]) -> None:
     binary = READER.read(topic, b"o-1", encoded(value), headers(type, traceparent=parent))
     whole = READER.read(topic, b"o-1", structured(type, value, traceparent=parent.decode()), STRUCTURED)
     assert binary == whole
-    assert binary.given == INPUTS[kind]
+    given = INPUTS[kind]
+    assert binary.given == (replace(given, trace=Trace(parent.decode())) if isinstance(given, Place) else given)
     assert (binary.saga_id, binary.id, binary.type, binary.trace) == ("o-1", "m-1", type, (("traceparent", parent),))
+
+
+@pytest.mark.parametrize(("state", "kept"), ((b"a=1", "a=1"), (b"a=" + b"x" * 510, "a=" + "x" * 510), (b"x" * 513, "")))
+def test_an_order_is_read_with_its_trace(state: bytes, kept: str) -> None:
+    """A tracestate that is longer than a saga keeps is left out."""
+    parent = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    topic, type = kind = ("order.requests", "order.place")
+    given = READER.read(
+        topic, b"o-1", encoded(SAMPLES[kind]), headers(type, traceparent=parent, tracestate=state)
+    ).given
+    assert isinstance(given, Place)
+    assert given.trace == Trace(parent.decode(), kept)
 
 
 def test_the_reader_knows_every_message_of_the_contract() -> None:

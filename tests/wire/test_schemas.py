@@ -173,7 +173,7 @@ def test_records_of_a_saga_with_every_kind_of_step_are_as_their_schemas_say(
 @pytest.mark.parametrize(
     ("type", "optional"),
     (
-        ("saga.started", {"deadline_ms"}),
+        ("saga.started", {"deadline_ms", "trace", "tracestate"}),
         ("saga.step.requested", set()),
         ("saga.step.refused", set()),
         ("saga.step.failed", {"retry_due_ms", "because"}),

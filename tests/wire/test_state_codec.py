@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import orjson
@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.saga.messages import Trace
 from app.saga.state import (
     ACTIVE_STEPS,
     STATES,
@@ -36,6 +37,7 @@ NOON = 43_200_000
 
 _texts = st.text(max_size=20)
 _numbers = st.integers(1, 2**53 - 1)
+_traces = st.none() | st.builds(Trace, _texts, _texts)
 _data = st.builds(
     SagaData,
     saga=_texts,
@@ -44,6 +46,7 @@ _data = st.builds(
     started_ms=_numbers,
     order=st.dictionaries(_texts, _texts | st.lists(_numbers, max_size=2), max_size=2),
     results=st.dictionaries(_texts, _texts, max_size=2),
+    trace=_traces,
 )
 _FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "data": _data,
@@ -53,6 +56,7 @@ _FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "left": st.lists(_texts, max_size=2).map(tuple),
     "deadline_ms": st.none() | _numbers,
     "first": st.just(1) | _numbers,
+    "cause": st.none() | _texts,
 }
 
 
@@ -70,9 +74,9 @@ def states(kind: type[State]) -> st.SearchStrategy[Progress]:
 
 
 _WHY = Why("no funds", "payment", requested=False)
-_DATA = SagaData("order", 1, "d", NOON, {"customer_id": "ann"}, {"reservation_id": "r-1"})
+_DATA = SagaData("order", 1, "d", NOON, {"customer_id": "ann"}, {"reservation_id": "r-1"}, Trace("00-1-2-01"))
 _ACTIVE_STEPS = (
-    Queued("a", 0, 1),
+    Queued("a", 0, 1, "m-1"),
     InFlight("b", 2, 2, NOON, NOON + 1),
     BackingOff("c", 1, 1, NOON + 2),
     Stuck("d", 3, 2, NOON, "down"),
@@ -84,7 +88,7 @@ COMPLETE = {
     "rolled_back": Progress(4, RolledBack(_DATA, _WHY, NOON + 9)),
 }
 """One state of each kind, with all its optional fields."""
-OPTIONAL = {"order", "results", "deadline_ms", "left", "first"}
+OPTIONAL = {"order", "results", "deadline_ms", "left", "first", "trace", "cause"}
 CONTENT = {"order", "results"}
 
 
@@ -196,6 +200,17 @@ def test_each_field_is_required_and_no_other_is_allowed(name: str) -> None:
             part.clear()
             part.update(kept)
     assert decode(orjson.dumps(document)) == COMPLETE[name]
+
+
+def test_a_tracestate_needs_its_trace() -> None:
+    """The one means nothing without the other."""
+    data = replace(_DATA, trace=Trace("00-1-2-01", "a=1"))
+    document = orjson.loads(encode(Progress(1, Running(data, None, ()))))
+    assert (document["trace"], document.pop("tracestate")) == ("00-1-2-01", "a=1")
+    assert decode(orjson.dumps(document)).state.data.trace == Trace("00-1-2-01")  # type: ignore[union-attr]
+    del document["trace"]
+    with pytest.raises(ValueError, match="unknown fields"):
+        decode(orjson.dumps({**document, "tracestate": "a=1"}))
 
 
 def test_a_field_of_another_kind_is_unknown() -> None:

@@ -5,10 +5,9 @@ from collections.abc import Iterator
 
 from app.audit.evidence import Evidence
 from app.audit.history.histories import SagaHistory
-from app.audit.history.replayed_saga import ExpectedCommand, ExpectedOutcome, Phase, number_of
+from app.audit.history.replayed_saga import ExpectedCommand, ExpectedOutcome, Phase, timed_effect
 from app.audit.invariants import Violation
 from app.audit.recording.records import Decision, Message, Object, ms_of
-from app.audit.recording.timer_causes import DEADLINE
 from app.audit.spec import (
     DO,
     FINAL_OUTCOMES,
@@ -119,7 +118,7 @@ def _command(history: SagaHistory, command: Message, expected: ExpectedCommand) 
         wrong = _differences(command.body, _command_body(history.order, history, spec))
         if wrong:
             yield Violation("INV-12", history.saga_id, f"{name} differs from the order and its results in: {wrong}")
-    causation = _causation(expected.decision, history.saga_id, history.replayed.version)
+    causation = _causation(expected.decision, history)
     if command.causation != causation:
         text = f"{name} has the causation id {command.causation}, not {causation}"
         yield Violation("INV-25", history.saga_id, text)
@@ -138,22 +137,21 @@ def _results(history: SagaHistory) -> dict[str, str]:
     return {specs[name].result: step.result for name, step in steps.items() if step.result is not None}
 
 
-def _causation(decision: Decision, saga_id: str, version: VersionSpec) -> str:
-    """The causation id of records that a decision sends: its message, or after a timer the attempt before it."""
-    timer = decision.timer
-    if timer is None:
+def _causation(decision: Decision, history: SagaHistory) -> str:
+    """The causation id of records that a decision sends: its message, the one that queued the step, or the attempt."""
+    if decision.timer is None:
         return decision.cause_id
-    effect, attempt = timer.effect, timer.attempt
-    if timer.kind == DEADLINE:
-        last = next((event for event in reversed(decision.events) if "because" in event), {})
-        effect, attempt = (last.get("step", ""), DO), number_of(last, "attempt") or 0
+    queued_by = history.replayed.queued_by.get(decision.seq)
+    if queued_by is not None:
+        return queued_by
+    effect, attempt = timed_effect(decision)
     if attempt:
-        return command_id(saga_id, effect, attempt)
-    return _predecessor(version, saga_id, effect)
+        return command_id(history.saga_id, effect, attempt)
+    return _predecessor(history.replayed.version, history.saga_id, effect)
 
 
 def _predecessor(version: VersionSpec, saga_id: str, effect: Effect) -> str:
-    """The causation id of a queued first attempt.
+    """The causation id of a first attempt that a timer has queued.
 
     An undo names the first attempt of its do. A do names that of the last step it needs, or else the order.
     """
@@ -186,7 +184,7 @@ def _outcome(history: SagaHistory, outcome: Message, expected: ExpectedOutcome) 
             yield "INV-12", f"it differs from the participants' results in: {wrong}"
     else:
         yield from _reason_and_step(history, outcome, expected)
-    causation = _causation(expected.decision, history.saga_id, history.replayed.version)
+    causation = _causation(expected.decision, history)
     if outcome.causation != causation:
         yield "INV-25", f"its causation id is {outcome.causation}, not {causation}"
 

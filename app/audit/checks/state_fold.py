@@ -17,7 +17,7 @@ def state_fold(saga: Saga | Versions) -> Fold:
     def folded(decisions: list[dict[str, Any]]) -> bytes:
         progress = NO_SAGA
         for decision in decisions:
-            progress = fold(versions[decision["version"]], progress, decision["events"])
+            progress = fold(versions[decision["version"]], progress, decision["events"], decision["cause"].get("id"))
         return encode(progress)
 
     return folded

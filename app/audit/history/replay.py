@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from app.audit.history.event_content import check_event_content
 from app.audit.history.event_rules import RULES
 from app.audit.history.operator_rules import check_operation
-from app.audit.history.replayed_saga import Phase, ReplayedSaga, StepStatus
+from app.audit.history.replayed_saga import Phase, ReplayedSaga, StepStatus, timed_effect
 from app.audit.recording.recording import Coordinates
 from app.audit.recording.records import Decision, Message, Object
 from app.audit.recording.timer_causes import BACKOFF, CAPACITY, DEADLINE, DIRECTION, FIRST_EVENTS, TIMEOUT, Timer
@@ -83,11 +83,21 @@ def _first_events(spec: SagaSpec) -> dict[str, set[str]]:
 
 
 def _apply_decision(replayed: ReplayedSaga, decision: Decision) -> None:
+    _note_queued_by(replayed, decision)
     for index, event in enumerate(decision.events):
         _apply_event(replayed, decision, event, index)
     timer = decision.timer
     if timer and timer.kind == DEADLINE and replayed.phase is Phase.RUNNING:
         replayed.violation("INV-4", decision, "the deadline passed, but the saga did not compensate")
+    replayed.note_queued(decision.cause_id)
+
+
+def _note_queued_by(replayed: ReplayedSaga, decision: Decision) -> None:
+    """What a timer ends may have been queued by a message: then that message led to what the decision sends."""
+    if decision.timer is not None:
+        attempts = replayed.attempts_of(timed_effect(decision)[0])
+        if attempts is not None and attempts.status is StepStatus.QUEUED and attempts.queued_by:
+            replayed.queued_by[decision.seq] = attempts.queued_by
 
 
 def _check_first_event(replayed: ReplayedSaga, decision: Decision, allowed: set[str]) -> None:

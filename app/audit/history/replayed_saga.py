@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from app.audit.recording.records import Decision, Object
+from app.audit.recording.timer_causes import DEADLINE
 from app.audit.spec import DO, UNDO, Effect, VersionSpec, command_id
 
 
@@ -42,6 +43,8 @@ class EffectAttempts:
     """The last decision in which the effect failed or timed out."""
     failure: str | None = None
     """The reason of the last failure; None after a timeout."""
+    queued_by: str = ""
+    """While it is queued: the id of the message that queued it; empty if a timer did."""
 
 
 @dataclass(slots=True)
@@ -116,6 +119,10 @@ class ReplayedSaga:
     expected_commands: list[ExpectedCommand] = field(default_factory=list)
     expected_outcomes: list[ExpectedOutcome] = field(default_factory=list)
     ignored_replies: int = 0
+    queued: set[Effect] = field(default_factory=set)
+    """The active effects that are queued after the last decision."""
+    queued_by: dict[int, str] = field(default_factory=dict)
+    """For each decision (by its number) on a queued effect: the id of the message that had queued it."""
     violations: list[tuple[str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -156,6 +163,16 @@ class ReplayedSaga:
         if self.phase is Phase.RUNNING:
             return {name: step.do for name, step in self.steps.items() if not step.done and not self.missing(name)}
         return {name: self.steps[name].undo for name in self._to_undo()}
+
+    def note_queued(self, cause_id: str) -> None:
+        """Notes the effects that a decision has queued; `cause_id` is the id of its message, empty for a timer."""
+        direction, queued = self.direction, set[Effect]()
+        for name, attempts in self.active.items():
+            if attempts.status is StepStatus.QUEUED:
+                queued.add((name, direction))
+                if (name, direction) not in self.queued:
+                    attempts.queued_by = cause_id
+        self.queued = queued
 
     def _to_undo(self) -> Iterator[str]:
         if self.phase is Phase.COMPENSATING:
@@ -202,3 +219,12 @@ def number_of(event: Object, name: str) -> int | None:
     """A number field of an event; None if it is missing or not an integer."""
     value = event.get(name)
     return value if type(value) is int else None
+
+
+def timed_effect(decision: Decision) -> tuple[Effect, int]:
+    """The effect and attempt that a decision's timer ends; for the deadline, those that the rollback names."""
+    timer = decision.timer
+    if timer is None or timer.kind != DEADLINE:
+        return (timer.effect, timer.attempt) if timer else (("", ""), 0)
+    last = next((event for event in reversed(decision.events) if "because" in event), {})
+    return (str(last.get("step", "")), DO), number_of(last, "attempt") or 0

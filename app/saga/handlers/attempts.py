@@ -37,6 +37,8 @@ def on_failed(transition: Transition, reply: Failed) -> None:
         id = command_id(transition.id, active.step, transition.direction, attempt)
         retry = transition.command(active.step).retry
         failed["retry_due_ms"] = transition.at_ms + retry.pause_ms(attempt - active.first + 1, id)
+    else:
+        transition.queued = True
     return transition.emit_for_step("failed", failed)
 
 

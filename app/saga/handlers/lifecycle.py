@@ -17,6 +17,10 @@ def start(transition: Transition, place: Place) -> None:
     }
     if transition.saga.deadline_ms is not None:
         started["deadline_ms"] = transition.at_ms + transition.saga.deadline_ms
+    if place.trace is not None:
+        started["trace"] = place.trace.parent
+        if place.trace.state:
+            started["tracestate"] = place.trace.state
     transition.emit(started)
     transition.advance()
 

@@ -31,7 +31,7 @@ def test_a_pipe_gets_plain_lines() -> None:
     text = printed()
     assert "\x1b" not in text
     assert "│" not in text
-    assert "orders placed: 38\n" in text
+    assert "orders placed: 39\n" in text
     assert text.splitlines()[-1] == "All 21 invariants hold."
 
 

@@ -96,7 +96,7 @@ class History:
         saga = self._plan.versions.of(before.state)
         self._check_cause(message, partition, document, before, key)
         try:
-            after = fold(saga, before, document["events"])
+            after = fold(saga, before, document["events"], document["cause"].get("id"))
         except BrokenHistory as error:
             self._report("fold", key, str(error))
             return

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from operator import methodcaller
 from typing import Any, Protocol, cast
 
 from app.saga.immutable import immutable
@@ -23,6 +24,9 @@ _STRUCTURED = b"application/cloudevents+json"
 _IDS = rb"-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
 _PARENT = re.compile(rb"00%b|(?!00|ff)[0-9a-f]{2}%b(?:-[!-~]*)?" % (_IDS, _IDS))
 _STATE = re.compile(rb"[ -~\t]+")
+# A call from Python is specialised once it is hot, and then nobody checks that the client has raised an error *and*
+# returned a list with holes: the interpreter raises it at some later call. A call from C is always checked.
+_read_headers = methodcaller("headers")
 
 
 class HasHeaders(Protocol):
@@ -35,7 +39,7 @@ class HasHeaders(Protocol):
 def headers_of(record: HasHeaders) -> Headers | None:
     """The headers of a record; UNREADABLE if the client can't decode them."""
     try:
-        return cast("Headers | None", record.headers())
+        return cast("Headers | None", _read_headers(record))
     except (SystemError, UnicodeDecodeError):  # raised by the client if a header's name is not UTF-8
         return UNREADABLE
 

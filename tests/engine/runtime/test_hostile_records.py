@@ -11,7 +11,7 @@ import pytest
 from confluent_kafka import Message
 
 from app.samples.shop.invalid_orders import invalid_orders
-from app.wire.envelope import MAX_HEADER_BYTES, Headers
+from app.wire.envelope import MAX_HEADER_BYTES, UNREADABLE, Headers, headers_of
 from app.wire.partition import partition_of
 from app.wire.writer import ERRORS, MAX_DEAD_LETTER_BYTES
 from tests.broker.pods import Site, placed, said, site
@@ -208,8 +208,10 @@ def test_a_header_name_that_is_not_utf8_stops_nothing(kafka_bootstrap: str, topi
             kafka_bootstrap, topic, 0, b"k", placed("k"), [(b"\xff\xfe", b"1"), (b"ce_id", b"2")]
         )
         early = raw_protocol.produce(kafka_bootstrap, topic, 0, b"k", b"before 1970", timestamp_ms=-500)
-        with pytest.raises(SystemError):
-            at.read("order.requests")[offset - first].headers()
+        good, *_, odd = at.read("order.requests")[: offset - first + 1]
+        for _ in range(1_000):  # then the interpreter has specialised the call, and checks its result no more
+            assert headers_of(good)
+        assert headers_of(odd) is UNREADABLE
         at.running()
         at.place("after")
         at.await_events("after", "saga.step.requested")

@@ -1,5 +1,6 @@
 """The state of one partition, on a real disk."""
 
+import gc
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -41,6 +42,7 @@ class Stores:
         """Closes the store that is open."""
         while self._open:
             self._open.pop().close()
+        gc.collect()  # an iterator in the traceback of a caught error keeps the database's lock
 
     def files(self, pattern: str) -> list[Path]:
         """Files of the folder; closes the store first."""

@@ -11,18 +11,9 @@ from rich.console import Console
 
 from app.operators.dead_letters.cli import app as dead_letters
 from app.operators.lag.cli import lag
-from app.operators.options import (
-    FAILED,
-    Bootstrap,
-    Operator,
-    Prefix,
-    ProgressWait,
-    load_cluster,
-    login,
-    plain_errors,
-    say,
-)
+from app.operators.options import FAILED, Operator, ProgressWait, load_cluster, login, plain_errors, say
 from app.operators.stuck import StuckSagas, StuckStep
+from app.ops.cluster_options import Bootstrap, Prefix
 from app.saga.messages import Compensate, Operation, Retry, Skip
 from app.wire.terminal_text import printable
 

@@ -21,8 +21,6 @@ Operator = Annotated[str | None, typer.Option(help="Who acts; recorded too. Defa
 ProgressWait = Annotated[
     int, typer.Option("--wait", min=1, max=3600, help="Seconds without a new record after which reading ends.")
 ]
-Bootstrap = Annotated[str | None, typer.Option(help="Bootstrap servers. Default: SAGA_KAFKA_BOOTSTRAP.")]
-Prefix = Annotated[str | None, typer.Option(help="Prefix of every topic name. Default: SAGA_TOPIC_PREFIX.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 
 

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from app.ops.cluster_options import Bootstrap, Prefix
 from app.ops.errors import CommandFailed
 from app.ops.kafka_cluster import KafkaCluster
 from app.samples.participant.fault_plan import NEVER, FaultPlan, Outage, Range
@@ -50,10 +51,6 @@ def _outage(text: str | None) -> Outage:
         return Outage(float(begins), float(ends)) if text is not None else NEVER
     except ValueError:
         raise typer.BadParameter(f"give seconds after the start, such as 10-40, not {text}") from None
-
-
-Bootstrap = Annotated[str | None, typer.Option(help="Bootstrap servers. Default: SAGA_KAFKA_BOOTSTRAP.")]
-Prefix = Annotated[str | None, typer.Option(help="Prefix of every topic name. Default: SAGA_TOPIC_PREFIX.")]
 
 
 @app.command()

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from app.ops import settings
+from app.ops.cluster_options import Bootstrap, Prefix
 from app.ops.errors import CommandFailed
 from app.ops.kafka_cluster import cluster_of
 
@@ -16,10 +17,6 @@ class Start(StrEnum):
 
     committed = "committed"
     beginning = "beginning"
-
-
-Bootstrap = Annotated[str | None, typer.Option(help="Bootstrap servers. Default: SAGA_KAFKA_BOOTSTRAP.")]
-Prefix = Annotated[str | None, typer.Option(help="Prefix of every topic name. Default: SAGA_TOPIC_PREFIX.")]
 
 
 def traces(

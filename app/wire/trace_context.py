@@ -14,7 +14,10 @@ _ID, _FLAGS = slice(3, 35), slice(53, 55)  # of a traceparent: of every version,
 
 def trace_headers(trace: Trace | None) -> TraceHeaders:
     """The headers of a trace as it came."""
-    return () if trace is None else _headers(trace.parent, trace.state)
+    if trace is None:
+        return ()
+    parent = ("traceparent", trace.parent.encode())
+    return (parent, ("tracestate", trace.state.encode())) if trace.state else (parent,)
 
 
 def trace_id(saga_id: str, started_ms: int, trace: Trace | None) -> str:
@@ -57,11 +60,6 @@ def with_spans(
         parent = ("traceparent", f"{start}{_hash(id, 8)}{end}".encode())
         spanned.append(OutputRecord(record.topic, record.key, record.value, [*record.headers, parent, *more]))
     return spanned
-
-
-def _headers(parent: str, state: str) -> TraceHeaders:
-    header = ("traceparent", parent.encode())
-    return (header, ("tracestate", state.encode())) if state else (header,)
 
 
 def _hash(name: bytes, size: int) -> str:

@@ -19,9 +19,7 @@ from app.operators.dead_letters.selection import Filters, headers_named, positio
 from app.operators.options import (
     FAILED,
     AsJson,
-    Bootstrap,
     Operator,
-    Prefix,
     ProgressWait,
     load_cluster,
     login,
@@ -29,6 +27,7 @@ from app.operators.options import (
     saga_of,
     say,
 )
+from app.ops.cluster_options import Bootstrap, Prefix
 from app.ops.errors import CommandFailed
 from app.ops.kafka_cluster import KafkaCluster
 from app.wire.invalid_record import InvalidRecord

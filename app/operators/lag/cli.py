@@ -14,7 +14,8 @@ from app.operators.brokers import Deadline
 from app.operators.lag import lag_output
 from app.operators.lag.measure import measure
 from app.operators.lag.partition_lag import PartitionLag, total
-from app.operators.options import FAILED, AsJson, Bootstrap, Prefix, load_settings, plain_errors, saga_of, say
+from app.operators.options import FAILED, AsJson, load_settings, plain_errors, saga_of, say
+from app.ops.cluster_options import Bootstrap, Prefix
 from app.ops.errors import CommandFailed
 from app.ops.kafka_cluster import cluster_of
 from app.ops.settings import Settings

@@ -32,7 +32,7 @@ from app.wire.envelope import MAX_HEADER_BYTES, Headers, header_bytes
 from app.wire.invalid_record import InvalidRecord
 from app.wire.partition import partition_of
 from app.wire.reader import Reader
-from app.wire.trace_context import trace_headers, with_spans
+from app.wire.trace_context import add_spans, trace_headers
 from app.wire.writer import Cause, Origin, OutputRecord, dead_letter, input_cause, timer_cause, write
 
 log = logging.getLogger(__name__)
@@ -123,7 +123,7 @@ class SagaProcessor:
                     self.meters.rerouted[topic,] += 1
                     return [rerouted]
                 progress = NO_SAGA
-            elif not trace and progress.state.data.trace is not None:  # type: ignore[union-attr] # it has started
+            elif not (trace or self._traces) and progress.state.data.trace is not None:  # type: ignore[union-attr] # it has started
                 trace = trace_headers(progress.state.data.trace)  # type: ignore[union-attr]
             cause = input_cause(record.origin, received.id, received.type, trace)
             saga = self._versions.of(progress.state)
@@ -181,9 +181,9 @@ class SagaProcessor:
                             self.meters.time_step(given.step, at_ms - active.requested_ms)
             self._count(kind, verdict, at_ms)
             if self._traces and not isinstance(progress.state, FINAL):  # an ended saga has forgotten its trace
-                trace = given.trace if isinstance(given, Place) else progress.state.data.trace  # type: ignore[union-attr]
-                outs = write(saga, saga_id, verdict, Cause(cause.fields, cause.id), at_ms)
-                return with_spans(outs, saga_id, verdict.data.started_ms, trace)
+                outs = write(saga, saga_id, verdict, cause.untraced(), at_ms)
+                add_spans(outs, saga_id, verdict.data if isinstance(given, Place) else progress.state.data)  # type: ignore[union-attr]
+                return outs
             return write(saga, saga_id, verdict, cause, at_ms)
         if isinstance(verdict, DeadLettered):
             raise InvalidRecord(verdict.code, verdict.message)

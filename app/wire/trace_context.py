@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from hashlib import blake2b
+from typing import Any
 
 from app.saga.messages import Trace
+from app.saga.state import SagaData
 from app.wire.writer import OutputRecord
 
 TraceHeaders = tuple[tuple[str, bytes], ...]
@@ -40,29 +42,23 @@ def is_sampled(trace: Trace) -> bool:
     return int(trace.parent[_FLAGS], 16) & 1 == 1
 
 
-def with_spans(
-    records: Sequence[OutputRecord], saga_id: str, started_ms: int, trace: Trace | None
-) -> list[OutputRecord]:
-    """Records of a decision that have no trace, each message in the trace of the saga, with its own span as parent.
+def add_spans(records: Sequence[OutputRecord], saga_id: str, data: SagaData) -> None:
+    """Puts each message of a decision, just written without a trace, into that of the saga: its own span is the parent.
 
     So who handles a message is a child of its span. It is sampled, unless the order was not.
     """
-    start, end = f"00-{trace_id(saga_id, started_ms, trace)}-", "-01"
-    more = trace_headers(trace)[1:]
-    if trace is not None and not is_sampled(trace):
-        end = "-00"
-    spanned = []
-    for record in records:
-        if not record.headers:  # of the history
-            spanned.append(record)
-            continue
-        id = record.headers[_CE_ID][1] or b""
-        parent = ("traceparent", f"{start}{_hash(id, 8)}{end}".encode())
-        spanned.append(OutputRecord(record.topic, record.key, record.value, [*record.headers, parent, *more]))
-    return spanned
+    if len(records) == 1:  # the first is the history's
+        return
+    trace = data.trace
+    start = f"00-{trace_id(saga_id, data.started_ms, trace)}-"
+    end = "-01" if trace is None or is_sampled(trace) else "-00"
+    for record in records[1:]:
+        headers: list[Any] = record.headers  # type: ignore[assignment] # as the writer makes them
+        headers.append(("traceparent", f"{start}{_hash(headers[_CE_ID][1], 8)}{end}".encode()))
+        if trace is not None and trace.state:
+            headers.append(("tracestate", trace.state.encode()))
 
 
 def _hash(name: bytes, size: int) -> str:
-    """Bytes in hex; never only zeros, which W3C Trace Context doesn't allow."""
-    digest = blake2b(name, digest_size=size).hexdigest()
-    return digest if digest.strip("0") else digest[:-1] + "1"
+    """Bytes in hex. W3C Trace Context forbids zeros alone: one in 2^64 messages is not a parent then."""
+    return blake2b(name, digest_size=size).hexdigest()

@@ -49,6 +49,10 @@ class Cause:
     id: str
     trace: tuple[tuple[str, bytes], ...] = ()
 
+    def untraced(self) -> "Cause":
+        """The same cause, for messages that get another trace."""
+        return Cause(self.fields, self.id) if self.trace else self
+
 
 def input_cause(origin: Origin, id: str, type: str, trace: tuple[tuple[str, bytes], ...]) -> Cause:
     """The cause of a decision on an input."""

@@ -19,7 +19,18 @@ from app.devkafka import DevKafkaError, LocalKafka, Profile
 from app.devkafka.lock import KAFKA_VERSION
 from app.devkafka.properties import DATA
 from tests.benchmarks.measurement import Bench, Plan, measure_rounds
-from tests.benchmarks.peers import PRODUCT, STOCK, TUNED, WITHOUT_TIMERS, Peer, driver, kafka_streams, own_driver
+from tests.benchmarks.peers import (
+    PRODUCT,
+    SCRAPED,
+    STOCK,
+    TRACED,
+    TUNED,
+    WITHOUT_TIMERS,
+    Peer,
+    driver,
+    kafka_streams,
+    own_driver,
+)
 from tests.benchmarks.report import write
 from tests.benchmarks.scale import measure_sizes
 from tests.benchmarks.startup import measure_starts
@@ -37,8 +48,10 @@ class Part(StrEnum):
     STARTS = "starts"  # with many active sagas in the state
     SCALE = "scale"  # the product only
     TIMERS = "timers"  # the cost of timers: a drain with and without them
+    TELEMETRY = "telemetry"  # the cost of being seen: a drain scraped each second, one with traces, one without
 
 
+_OWN = {Part.TIMERS: [PRODUCT, WITHOUT_TIMERS], Part.TELEMETRY: [PRODUCT, SCRAPED, TRACED]}
 _USUAL = (Part.DRAIN, Part.CLOSED, Part.LATENCY, Part.STARTS, Part.SCALE)
 
 
@@ -67,7 +80,7 @@ def main(
 ) -> None:
     """Measure the product beside its peers, and how its costs grow."""
     parts = set(only or _USUAL)
-    others = [PRODUCT, WITHOUT_TIMERS] if parts == {Part.TIMERS} else _peers(peers)
+    others = _OWN[only[0]] if only and only[0] in _OWN else _peers(peers)
     plan = _plan(rounds, parts, quick=quick)
     try:
         runs, loader = _measure(plan, parts, others, peers, 3_000 if quick else live)
@@ -106,7 +119,7 @@ def _plan(rounds: int, parts: Set[Part], *, quick: bool) -> Plan:
     return Plan(
         rounds=1 if quick else rounds,
         warm_up_share=0.25 if quick else 1.0,
-        drain=count if parts & {Part.DRAIN, Part.TIMERS} else 0,
+        drain=count if parts & {Part.DRAIN, *_OWN} else 0,
         closed=count if Part.CLOSED in parts else 0,
         in_flight=500 if quick else 2_000,
         rates=rates if Part.LATENCY in parts else (),

@@ -27,7 +27,7 @@ class Bench:
     def workspace(self, number: int, peer: Peer, part: str = "steady") -> Workspace:
         """The workspace of an orchestrator in a round."""
         prefix = f"{part}-{number}-{peer.name.replace(' ', '-')}."
-        return Workspace(self.bootstrap, prefix, self.home / prefix)
+        return Workspace(self.bootstrap, prefix, self.home / prefix, settings=peer.settings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +32,15 @@ class Peer:
     warm_up: int
     until_compiled: int = 0
     max_rate: int = 1_000
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 PRODUCT = Peer("order-saga", lambda _: [sys.executable, "-m", "topologies", "run"], warm_up=4_000)
 WITHOUT_TIMERS = Peer(
     "without timers", lambda _: [sys.executable, "-m", "tests.benchmarks.without_timers", "run"], warm_up=4_000
 )
+SCRAPED = Peer("scraped", lambda _: [sys.executable, "-m", "tests.benchmarks.scraped", "run"], warm_up=4_000)
+TRACED = replace(PRODUCT, name="with traces", settings={"SAGA_TRACES": "true"})
 STOCK = Peer("stock", lambda _: _stock("1.0"), warm_up=1_000, max_rate=0)  # quixstreams' default poll time-out
 TUNED = Peer("tuned stock", lambda _: _stock("0.01"), warm_up=4_000, max_rate=100)
 

@@ -5,8 +5,9 @@ import re
 import pytest
 
 from app.saga.messages import Trace
+from app.saga.state import SagaData
 from app.wire.envelope import cloudevent_headers, read
-from app.wire.trace_context import root_span_id, span_id, trace_headers, trace_id, with_spans
+from app.wire.trace_context import add_spans, root_span_id, span_id, trace_headers, trace_id
 from app.wire.writer import OutputRecord
 
 ID = "0af7651916cd43dd8448eb211c80319c"
@@ -21,7 +22,9 @@ def message(id: str) -> OutputRecord:
 
 def sent(trace: Trace | None, id: str = "o-1:payment:do:1") -> dict[str, bytes | None]:
     """The headers of a message with its own span."""
-    event, record = with_spans([EVENT, message(id)], "o-1", 1_772_357_400_125, trace)
+    records = [EVENT, message(id)]
+    add_spans(records, "o-1", SagaData("order", 1, "", 1_772_357_400_125, {}, {}, trace))
+    event, record = records
     assert event == EVENT
     assert type(record.headers) is list  # the client takes no tuple
     return dict(record.headers)

@@ -95,6 +95,7 @@ METRICS: dict[str, Metric] = {
     "saga_state_bytes": Metric("Size of the local state on disk.", "gauge"),
     "saga_inbox_records": Metric("Records read and not decided.", "gauge"),
     "saga_producer_queue_records": Metric("Records handed to the clients and not delivered.", "gauge"),
+    "saga_loop_idle_seconds": Metric("How long ago the loop last began to run; grows when it hangs.", "gauge"),
     "saga_clock_behind_seconds": Metric("How far the pod's steady clock is behind its wall clock.", "gauge"),
     "saga_kafka_broker_rtt_seconds": Metric("99th percentile of a broker's round trip.", "gauge", ("broker",)),
     "saga_kafka_broker_connected": Metric("Whether the consumer is connected to a broker.", "gauge", ("broker",)),
@@ -160,6 +161,7 @@ class PodMetrics:
     def _clients(self) -> Iterator[Sample]:
         statistics = self._app.statistics
         yield sample("saga_producer_queue_records", sum(producer.queued for producer in self._app.producers))
+        yield sample("saga_loop_idle_seconds", self._app.health.idle_seconds)
         yield sample("saga_clock_behind_seconds", self._app.steady_clock.behind_wall_seconds)
         yield sample("saga_kafka_fetch_queue_bytes", statistics.fetch_queue_bytes)
         for name, broker in list(statistics.brokers.items()):

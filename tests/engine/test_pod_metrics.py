@@ -41,6 +41,7 @@ class App:
         self._lags = InputLags(cast("Any", self), cast("Any", self.assigned), self.statistics)
         self.producers: list[Any] = []
         self.steady_clock = SimpleNamespace(behind_wall_seconds=0.0)
+        self.health = SimpleNamespace(idle_seconds=0.0)
 
     def input_stats(self, now_ms: int) -> list[Any]:
         """As the application has it."""
@@ -177,6 +178,14 @@ def test_a_restoring_pod_leaves_out_what_it_can_not_know(app: App) -> None:
     assert samples["saga_restore_remaining_records"] == 99
 
 
+def test_a_pod_that_the_group_has_given_up_is_not_alive(app: App) -> None:
+    """A loop that hangs for longer than the poll time-out is hung, however short that is."""
+    health = Health(cast("Any", app.assigned), app.meters, poll_timeout=30)
+    assert health.idle_seconds == 0
+    health.loop_runs(lambda: time.monotonic() - 31)
+    assert health.not_alive() == "the loop has not run for 31 s"
+
+
 def test_health_follows_the_pods_life(app: App) -> None:
     """Starting, joining, restoring, ready, hung, stopping."""
     health = Health(cast("Any", app.assigned), app.meters, poll_timeout=120)
@@ -194,6 +203,7 @@ def test_health_follows_the_pods_life(app: App) -> None:
     app.assigned.restoring = False
     turned_at[0] -= 61
     assert health.not_alive() == health.not_ready() == "the loop has not run for 61 s"
+    assert 61 <= health.idle_seconds < 70
     health.rebalancing = True  # it may wait for brokers that long
     assert health.not_alive() is None
     health.rebalancing = False

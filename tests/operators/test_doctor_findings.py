@@ -164,8 +164,8 @@ def test_lag_is_worth_a_look_when_it_is_old() -> None:
     """What retention deleted before it was decided is an error."""
     (fresh,) = flow_checks.lag_findings([LAG, replace(LAG, partition=1, end=9)], 3_000)
     assert (fresh.level, fresh.fact) == (Level.OK, "order.requests 6 (the oldest 2 s) + 1 held back")
-    (old,) = flow_checks.lag_findings([LAG], 70_000)
-    assert (old.level, old.fact) == (Level.WARNING, "order.requests 3 (the oldest 1 min)")
+    (old,) = flow_checks.lag_findings([LAG], 31_000)
+    assert (old.level, old.fact) == (Level.WARNING, "order.requests 3 (the oldest 30 s)")
     _, lost = flow_checks.lag_findings([replace(LAG, first=7)], 3_000)
     assert (lost.level, "order.requests[0] (2)" in lost.fact) == (Level.ERROR, True)
 

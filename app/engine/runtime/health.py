@@ -7,7 +7,10 @@ from app.engine.assignment.assigned_partitions import AssignedPartitions
 from app.engine.meters import Meters
 
 ALIVE_SECONDS = 60.0
-"""The loop must have begun to run within this time; a rebalance may take longer, as it waits for brokers."""
+"""The loop must have begun to run within this time; a rebalance may take longer, as it waits for brokers.
+
+With a shorter poll time-out that is the limit: after it the group has given the pod's partitions away.
+"""
 
 
 class Health:
@@ -27,6 +30,11 @@ class Health:
         """How long ago the pod began to stop; 0 before."""
         return 0.0 if self._stopping_at is None else time.monotonic() - self._stopping_at
 
+    @property
+    def idle_seconds(self) -> float:
+        """How long ago the loop last began to run; 0 before its first time."""
+        return 0.0 if self._turned_at is None else time.monotonic() - self._turned_at()
+
     def stops(self) -> None:
         """From now on the pod is not ready."""
         self._stopping_at = time.monotonic()
@@ -37,10 +45,8 @@ class Health:
 
     def not_alive(self) -> str | None:
         """Restoring and rebalancing are alive. Before the loop runs there is nothing that could hang unseen."""
-        if self._turned_at is None:
-            return None
-        idle, limit = time.monotonic() - self._turned_at(), self._poll_timeout if self.rebalancing else ALIVE_SECONDS
-        return f"the loop has not run for {idle:.0f} s" if idle > limit else None
+        limit = self._poll_timeout if self.rebalancing else min(ALIVE_SECONDS, self._poll_timeout)
+        return f"the loop has not run for {self.idle_seconds:.0f} s" if self.idle_seconds > limit else None
 
     def not_ready(self) -> str | None:
         """A pod without partitions is ready when it has joined the group: there are more pods than partitions."""

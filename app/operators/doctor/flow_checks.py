@@ -21,7 +21,7 @@ from app.wire.rfc3339 import rfc3339
 from app.wire.terminal_text import printable
 from app.wire.topics import TopicPartitionKey
 
-_SLOW_SECONDS = 60.0  # age of the first record that is not decided
+_SLOW_SECONDS = 20.0  # age of the first record that is not decided
 _OPEN_SECONDS = 3.0  # a pod's transaction takes milliseconds
 _HANGING_SECONDS = 900.0  # transaction.max.timeout.ms of the brokers: they end every transaction by then
 _SILENT_SECONDS = 15.0  # a command without any later reply of its participant

@@ -17,7 +17,8 @@ def group_findings(group: ConsumerGroupDescription, inputs: Collection[TopicPart
     """The state of the group, each stranger in it, and input partitions that no pod owns."""
     name = printable(group.group_id)
     if group.state in _EMPTY:
-        yield error("group", f"{name} has no member: no pod is running", "start a pod: `saga run`", passes=True)
+        remedy = "start a pod: `saga run`; one that runs and is not in the group hangs: see its /livez and its log"
+        yield error("group", f"{name} has no member: no pod is at work", remedy, passes=True)
         return
     strangers = [member for member in group.members if _stranger(group.group_id, member, inputs)]
     pods = [member for member in group.members if member not in strangers]

@@ -18,8 +18,7 @@ def trace_headers(trace: Trace | None) -> TraceHeaders:
     """The headers of a trace as it came."""
     if trace is None:
         return ()
-    parent = ("traceparent", trace.parent.encode())
-    return (parent, ("tracestate", trace.state.encode())) if trace.state else (parent,)
+    return (("traceparent", trace.parent.encode()), *_state_headers(trace))
 
 
 def trace_id(saga_id: str, started_ms: int, trace: Trace | None) -> str:
@@ -51,12 +50,14 @@ def add_spans(records: Sequence[OutputRecord], saga_id: str, data: SagaData) -> 
         return
     trace = data.trace
     start = f"00-{trace_id(saga_id, data.started_ms, trace)}-"
-    end = "-01" if trace is None or is_sampled(trace) else "-00"
+    end, more = ("-01", ()) if trace is None else ("-01" if is_sampled(trace) else "-00", _state_headers(trace))
     for record in records[1:]:
         headers: list[Any] = record.headers  # type: ignore[assignment] # as the writer makes them
-        headers.append(("traceparent", f"{start}{_hash(headers[_CE_ID][1], 8)}{end}".encode()))
-        if trace is not None and trace.state:
-            headers.append(("tracestate", trace.state.encode()))
+        headers += (("traceparent", f"{start}{_hash(headers[_CE_ID][1], 8)}{end}".encode()), *more)
+
+
+def _state_headers(trace: Trace) -> TraceHeaders:
+    return (("tracestate", trace.state.encode()),) if trace.state else ()
 
 
 def _hash(name: bytes, size: int) -> str:

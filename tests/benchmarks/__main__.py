@@ -80,7 +80,7 @@ def main(
 ) -> None:
     """Measure the product beside its peers, and how its costs grow."""
     parts = set(only or _USUAL)
-    others = _OWN[only[0]] if only and only[0] in _OWN else _peers(peers)
+    others = _peers(parts, peers)
     plan = _plan(rounds, parts, quick=quick)
     try:
         runs, loader = _measure(plan, parts, others, peers, 3_000 if quick else live)
@@ -140,7 +140,10 @@ def _show(runs: Sequence[Run], peers: Sequence[str], setup: str) -> None:
             print(f"ERROR, round {run.round}, {run.peer}: {error.splitlines()[0]}")
 
 
-def _peers(folder: Path | None) -> list[Peer]:
+def _peers(parts: Set[Part], folder: Path | None) -> list[Peer]:
+    for part, own in _OWN.items():
+        if parts == {part}:
+            return own
     java = kafka_streams(folder) if folder else None
     if folder and java is None:
         _say(f"Kafka Streams is not measured: build it in {folder} with `mvn -q package`")

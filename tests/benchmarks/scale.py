@@ -56,7 +56,7 @@ def measure_sizes(driver: Driver, bench: Bench, most_live: int, say: Say) -> Ite
 
 def _measure(size: Size, driver: Driver, workspace: Workspace) -> Run:
     """The cost per saga at that size: a drain, after another one as warm-up."""
-    at = replace(workspace, partitions=size.partitions, settings=LONG_TIMEOUTS)
+    at = replace(workspace, partitions=size.partitions, settings={**workspace.settings, **LONG_TIMEOUTS})
     at.prepare()
     try:
         with _pods(at, size.pods) as pids:

@@ -3,12 +3,12 @@
 For measurements only.
 """
 
-import socket
 import time
 from threading import Thread
 from unittest.mock import patch
 from urllib.request import urlopen
 
+from app.devkafka.ports import free_ports
 from topologies.__main__ import main
 
 
@@ -20,8 +20,7 @@ def _scrape(port: int) -> None:
 
 
 if __name__ == "__main__":
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     Thread(target=_scrape, args=(port,), daemon=True).start()
     with patch.dict("os.environ", SAGA_METRICS_PORT=str(port), SAGA_METRICS_HOST="127.0.0.1"):
         main()

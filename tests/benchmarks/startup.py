@@ -25,7 +25,7 @@ class Startup:
 
     def __init__(self, peer: Peer, workspace: Workspace, live: int) -> None:
         self._peer = peer
-        self._workspace = replace(workspace, settings=LONG_TIMEOUTS)
+        self._workspace = replace(workspace, settings={**workspace.settings, **LONG_TIMEOUTS})
         self._cluster = Cluster(workspace.bootstrap, workspace.prefix, workspace.partitions)
         self._live = live
         self._placed = 0

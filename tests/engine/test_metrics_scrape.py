@@ -1,6 +1,5 @@
 """The metrics of a running pod, as Prometheus scrapes them."""
 
-import socket
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -9,17 +8,12 @@ import orjson
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.devkafka.ports import free_ports
 from app.saga_metrics import METRICS
 from tests.broker.pods import site
 from tests.devkafka.support import until
 
 pytestmark = pytest.mark.broker
-
-
-def free_port() -> int:
-    """A port that is not in use at the moment."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 class Scraped:
@@ -48,7 +42,7 @@ class Scraped:
 
 def test_a_pods_metrics_follow_its_sagas(kafka_bootstrap: str, topic_prefix: str, tmp_path: Path) -> None:
     """Live sagas, commands in flight and queued steps, and in the end the ended sagas; lag is 0 when it is idle."""
-    port = free_port()
+    (port,) = free_ports(1)
     with site(kafka_bootstrap, topic_prefix, tmp_path, partitions=2) as at:
         at.running(metrics_port=port, metrics_host="127.0.0.1", step_limit=2)
         scraped = Scraped(port)
@@ -78,7 +72,7 @@ def test_a_running_pod_exposes_the_table_and_nothing_else(
     kafka_bootstrap: str, topic_prefix: str, tmp_path: Path
 ) -> None:
     """Each metric of a real run is in the table with its kind, help and labels; the README shows that table."""
-    port = free_port()
+    (port,) = free_ports(1)
     with site(kafka_bootstrap, topic_prefix, tmp_path) as at:
         at.running(metrics_port=port, metrics_host="127.0.0.1")
         at.place("a")
@@ -96,7 +90,7 @@ def test_a_running_pod_exposes_the_table_and_nothing_else(
 
 def test_probes_follow_a_pods_life(kafka_bootstrap: str, topic_prefix: str, tmp_path: Path) -> None:
     """Alive at once, started and ready when its partitions are restored; not ready while it stops."""
-    port = free_port()
+    (port,) = free_ports(1)
     with site(kafka_bootstrap, topic_prefix, tmp_path) as at:
         pod = at.running(metrics_port=port, metrics_host="127.0.0.1")
         until(lambda: probe(port, "readyz") == (200, "ok\n"), "the pod to be ready")

@@ -67,7 +67,9 @@ def test_people_read_lines(at: Site) -> None:
     lines = ended.stdout.splitlines()
     group = next(number for number, line in enumerate(lines) if line.startswith("error    group  "))
     assert lines[group].endswith("has no member: no pod is at work")
-    assert lines[group + 1].strip().startswith("-> start a pod: `saga run`; one that runs and")
+    assert lines[group + 1].strip() == (
+        "-> start a pod: `saga run`; one that runs and is not in the group hangs: see its /livez and its log"
+    )
     assert lines[-1] == "something is wrong now that passes by itself, or needs a look"
 
 

@@ -46,7 +46,8 @@ class Health:
     def not_alive(self) -> str | None:
         """Restoring and rebalancing are alive. Before the loop runs there is nothing that could hang unseen."""
         limit = self._poll_timeout if self.rebalancing else min(ALIVE_SECONDS, self._poll_timeout)
-        return f"the loop has not run for {self.idle_seconds:.0f} s" if self.idle_seconds > limit else None
+        idle = self.idle_seconds
+        return f"the loop has not run for {idle:.0f} s" if idle > limit else None
 
     def not_ready(self) -> str | None:
         """A pod without partitions is ready when it has joined the group: there are more pods than partitions."""
